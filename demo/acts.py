@@ -1,0 +1,53 @@
+"""The acts of the show, in order: what is done, to which project, and how it has to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demo.versions import Project
+
+
+@dataclass(frozen=True)
+class Act:
+    """One command of the show.
+
+    Attributes:
+        title: What the table calls it.
+        project: What it acts on.
+        version: What it deploys; empty: it rolls back.
+        live: The version that has to serve afterwards.
+        exit_code: How the command has to end.
+        status: What its document has to say.
+    """
+
+    title: str
+    project: Project
+    version: str
+    live: str
+    exit_code: int = 0
+    status: str = "succeeded"
+
+    @property
+    def argv(self) -> list[str]:
+        """The arguments of ``turnout``."""
+        if not self.version:
+            return ["rollback", "production", "--project", self.project.name]
+        path = self.project.versions[self.version]
+        return ["deploy", str(path), "--to", "production", "--message", self.title]
+
+
+def show(first: Project, app: Project) -> list[list[Act]]:
+    """Return the acts; those of one inner list run at the same time.
+
+    Args:
+        first: The site, or the user's own project, which then has the broken release as well.
+        app: The example app.
+    """
+    broken = first if "v3" in first.versions else app
+    return [
+        [Act("first release", first, "v1", "v1"), Act("first release", app, "v1", "v1")],
+        [Act("second release", first, "v2", "v2"), Act("second release", app, "v2", "v2")],
+        [Act("broken: never healthy", broken, "v3", "v2", 1, "failed")],
+        [Act("turns bad under traffic", app, "v4", "v2", 4, "rolled_back")],
+        [Act("rollback by hand", broken, "", "v1")],
+    ]

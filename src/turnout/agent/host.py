@@ -1,0 +1,275 @@
+"""The agent's operations: the wire's requests, each as one call.
+
+Independent of the transport: the app above it turns HTTP into these calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import turnout
+from turnout.agent import cgroups, logpages, places, probes, readiness
+from turnout.agent.instances import Instances
+from turnout.agent.paths import Layout
+from turnout.agent.places import Origin, Place
+from turnout.agent.probes import Question
+from turnout.agent.pruning import Pruning
+from turnout.agent.readiness import Watched
+from turnout.agent.routing import Routing
+from turnout.agent.staging import Staging
+from turnout.agent.trees import Trees
+from turnout.agent.upkeep import Upkeep
+from turnout.base.errors import Conflict
+from turnout.base.failpoints import reached
+from turnout.packages.hosting import HostReleases
+from turnout.routers.port import Router
+from turnout.wire import agent as wire
+
+TAIL = 20
+"""Log lines that go with a bad verdict."""
+
+
+class Agent:
+    """Everything that the agent of one host can do.
+
+    Args:
+        name: The host's name.
+        layout: Where it keeps what.
+        http: Address and port on which the router serves.
+        router: The router of this host.
+        origin: The static origin of this host.
+    """
+
+    def __init__(
+        self, name: str, layout: Layout, http: tuple[str, int], router: Router, origin: Origin
+    ) -> None:
+        self._name = name
+        self._layout = layout
+        self._http = http
+        self._router = router
+        self._origin = origin
+        layout.make()
+        self._releases = HostReleases(layout.releases)
+        self._trees = Trees(layout, self._releases)
+        self._instances = Instances(layout, self._trees, cgroups.delegated())
+        self._staging = Staging(layout, self._releases, self._trees)
+        self._routing = Routing(layout, self._instances, self._trees, origin, router)
+        self._pruning = Pruning(
+            layout, self._releases, self._trees, self._instances, self._routing, self._staging
+        )
+        self._upkeep = Upkeep(self._instances, self._routing, origin, router)
+
+    async def begin(self) -> None:
+        """Sweep what a crash left, and bring up what carries traffic.
+
+        Raises:
+            Failed: The router or the origin cannot start.
+        """
+        await asyncio.to_thread(self._releases.sweep)
+        await asyncio.to_thread(self._trees.sweep)
+        await self._upkeep.begin()
+
+    async def keep_up(self) -> None:
+        """Finish interrupted removals, then look after every process until cancelled."""
+        await self._instances.finish_removals()
+        await self._upkeep.run()
+
+    def hello(self) -> wire.Hello:
+        """Return who answers."""
+        return wire.Hello(
+            versions=(wire.VERSION,),
+            host=self._name,
+            agent=turnout.__version__,
+            pid=os.getpid(),
+        )
+
+    async def facts(self) -> wire.HostFacts:
+        """Return what is on the host now."""
+        router_alive, origin_alive = await asyncio.gather(
+            self._router.alive(), self._origin.alive()
+        )
+        return wire.HostFacts(
+            host=self._name,
+            agent=turnout.__version__,
+            releases=tuple(sorted(self._releases.held())),
+            instances=tuple(instance.fact() for instance in self._instances.all()),
+            sites=tuple(
+                wire.SiteFact(scope=s.scope, revision=s.revision, release=s.release)
+                for s in self._trees.sites()
+            ),
+            routes=self._routing.facts(),
+            router_alive=router_alive,
+            origin_alive=origin_alive,
+            disk_free_bytes=shutil.disk_usage(self._layout.data).free,
+            memory_free_bytes=_memory_free(),
+        )
+
+    async def lacking(self, manifest: bytes) -> wire.Lacking:
+        """Return the digests of a manifest that would have to be sent."""
+        return await self._staging.lacking(manifest)
+
+    async def stage(self, body: AsyncIterator[bytes]) -> wire.Staged:
+        """Receive a package and unpack it."""
+        return await self._staging.stage(body)
+
+    async def ensure_site(self, wanted: wire.SiteWanted) -> None:
+        """Make a static root exist."""
+        await self._trees.site(wanted)
+
+    async def bridge(self, wanted: wire.BridgeWanted) -> None:
+        """Keep hashed assets of earlier releases reachable."""
+        await self._trees.bridge(wanted)
+
+    async def ensure_instance(self, wanted: wire.InstanceWanted) -> wire.InstanceFact:
+        """Make an instance run."""
+        return await self._instances.ensure(wanted)
+
+    async def remove_instances(self, gone: wire.InstanceGone) -> None:
+        """Stop instances, or remove a static root.
+
+        Raises:
+            Conflict: The revision still has traffic.
+        """
+        if gone.index is None and gone.revision in self._routing.revisions(gone.scope, live=True):
+            raise Conflict(
+                "The revision still takes traffic",
+                subject=f"{gone.scope}/{gone.revision}",
+                next_step="Route its traffic elsewhere first.",
+            )
+        await self._instances.remove(gone.scope, gone.revision, gone.index, gone.grace)
+        if gone.index is None:
+            await self._trees.remove_site(gone.scope, gone.revision)
+
+    async def await_ready(self, wanted: wire.ReadyWanted) -> wire.ProbeResult:
+        """Wait until a revision is healthy, or is known never to be."""
+        scope, revision = wanted.scope, wanted.revision
+        found = [self._watched(place, scope, revision) for place in self._places(scope, revision)]
+        result = await readiness.await_ready(found, wanted.health)
+        return await self._with_log(result, scope, revision)
+
+    async def probe(self, wanted: wire.ProbeWanted) -> wire.ProbeResult:
+        """Ask every place of a revision once; the worst answer counts."""
+        scope, revision = wanted.scope, wanted.revision
+        question = Question(wanted.path, wanted.expect, wanted.contains, wanted.timeout)
+        if wanted.through_router:
+            asked = self._through_router(scope, revision, question)
+        else:
+            asked = [
+                (place.address, place.carrying(question)) for place in self._places(scope, revision)
+            ]
+        if not asked:
+            return wire.ProbeResult(
+                verdict="unknown", reason="nothing of this revision is on the host", attempts=0
+            )
+        answers = await asyncio.gather(*(probes.ask(address, q) for address, q in asked))
+        worst = max(answers, key=lambda answer: (not answer.good, answer.latency_ms))
+        result = wire.ProbeResult(
+            verdict="good" if worst.good else "bad",
+            reason=worst.reason,
+            status=worst.status,
+            latency_ms=worst.latency_ms,
+            attempts=len(answers),
+        )
+        return await self._with_log(result, scope, revision)
+
+    async def route(self, wanted: wire.RoutesWanted) -> wire.RoutesApplied:
+        """Set the routing of a scope."""
+        return await self._routing.route(wanted)
+
+    async def unroute(self, scope: str) -> None:
+        """Take a scope out of the router."""
+        await self._routing.unroute(scope)
+
+    async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
+        """Wait for the requests of a revision to end."""
+        await reached("agent.drain.before")
+        left = await self._router.wait_idle(wanted.scope, wanted.revision, wanted.deadline)
+        await reached("agent.drain.after")
+        return wire.Drained(left=left)
+
+    async def traffic(self, scope: str) -> wire.TrafficReport:
+        """Return what the router counted for every revision of a scope."""
+        routes = self._routing.wanted(scope)
+        if routes is None:
+            return wire.TrafficReport(scope=scope, revisions=())
+        releases = {route.revision: route.release for route in routes.revisions}
+        return wire.TrafficReport(
+            scope=scope,
+            revisions=tuple(
+                wire.Traffic(
+                    revision=counted.revision,
+                    release=releases[counted.revision],
+                    weight=routes.weights.get(counted.revision, 0),
+                    requests=counted.requests,
+                    by_class=dict(counted.by_class),
+                    failures=counted.failures,
+                    in_flight=counted.in_flight,
+                    latency_ms=dict(counted.latency_ms),
+                )
+                for counted in await self._router.traffic(scope)
+                if counted.revision in releases
+            ),
+        )
+
+    async def prune(self, wanted: wire.PruneWanted) -> wire.Pruned:
+        """Remove what a scope needs no longer."""
+        return await self._pruning.prune(wanted)
+
+    async def logs(self, wanted: wire.LogsWanted) -> wire.LogPage:
+        """Return log lines of a revision."""
+        return await logpages.page(self._layout, wanted)
+
+    async def halt(self) -> None:
+        """End the router, the origin and every instance; the next agent starts them again."""
+        await self._upkeep.rest()
+        await self._router.stop()
+        await self._origin.stop()
+        await self._instances.halt()
+
+    def _places(self, scope: str, revision: str) -> list[Place]:
+        return places.of(self._instances, self._trees, self._origin, scope, revision)
+
+    def _watched(self, place: Place, scope: str, revision: str) -> Watched:
+        index = place.index
+        if index is None:
+            return Watched(place)
+        return Watched(place, lambda: self._instances.one(scope, revision, index))
+
+    def _through_router(
+        self, scope: str, revision: str, question: Question
+    ) -> list[tuple[str, Question]]:
+        routes = self._routing.wanted(scope)
+        release = next(
+            (r.release for r in (routes.revisions if routes else ()) if r.revision == revision),
+            None,
+        )
+        if routes is None or release is None:
+            return []
+        address = places.reachable(self._http)
+        host = routes.domains[0] if routes.domains else address
+        place = Place(address, None, {places.RELEASE_HEADER: release})
+        return [(address, place.carrying(question, host))]
+
+    async def _with_log(
+        self, result: wire.ProbeResult, scope: str, revision: str
+    ) -> wire.ProbeResult:
+        if result.verdict == "good":
+            return result
+        tail = await asyncio.to_thread(logpages.tail, self._layout, scope, revision, TAIL)
+        return result.model_copy(update={"log_tail": tail})
+
+
+def _memory_free() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import psutil  # only where there is no /proc; it would cost memory elsewhere
+
+    return int(psutil.virtual_memory().available)

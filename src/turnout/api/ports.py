@@ -1,0 +1,79 @@
+"""What the API needs of the rooms below it, as small protocols.
+
+The coordinator and the package store satisfy them; tests bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Literal, Protocol
+
+from turnout.packages.manifest import Manifest
+from turnout.wire.api import (
+    CheckDocument,
+    DeploymentDetail,
+    DeploymentDocument,
+    DeployRequest,
+    EnvironmentDocument,
+    LogEntry,
+    Page,
+    PlanDocument,
+    RollbackRequest,
+    TrafficDocument,
+)
+
+Verb = Literal["pause", "resume", "abort", "retry"]
+
+
+class Coordinator(Protocol):
+    """The coordinator's service, as the API calls it."""
+
+    async def plan(self, request: DeployRequest) -> PlanDocument: ...
+
+    async def deploy(self, request: DeployRequest, by: str) -> DeploymentDocument: ...
+
+    async def plan_rollback(self, request: RollbackRequest) -> PlanDocument: ...
+
+    async def rollback(self, request: RollbackRequest, by: str) -> DeploymentDocument: ...
+
+    async def act(
+        self, deployment: str, verb: Verb, reason: str, by: str
+    ) -> DeploymentDocument: ...
+
+    async def show(self, deployment: str) -> DeploymentDetail: ...
+
+    async def list(
+        self,
+        *,
+        project: str | None,
+        environment: str | None,
+        status: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[DeploymentDocument]: ...
+
+    async def environments(self, project: str | None = None) -> Sequence[EnvironmentDocument]: ...
+
+    async def environment(self, project: str, environment: str) -> EnvironmentDocument: ...
+
+    async def traffic(self, project: str, environment: str) -> TrafficDocument: ...
+
+    async def logs(self, deployment: str, *, tail: int) -> Sequence[LogEntry]: ...
+
+    def follow_logs(self, deployment: str) -> AsyncIterator[LogEntry]: ...
+
+    async def live_releases(self, project: str) -> dict[str, tuple[str, ...]]: ...
+
+    async def doctor(self) -> Sequence[CheckDocument]: ...
+
+
+class Store(Protocol):
+    """The package store; its calls block, so the API makes them in threads."""
+
+    def has(self, project: str, release: str) -> bool: ...
+
+    def missing(self, project: str, manifest: Manifest) -> Iterable[str]: ...
+
+    def add_segment(self, project: str, data: bytes) -> int: ...
+
+    def commit(self, project: str, manifest: Manifest) -> object: ...

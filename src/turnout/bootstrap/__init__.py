@@ -1,0 +1,95 @@
+"""The entry point, and the only place that wires adapters to ports.
+
+``main`` registers ``up`` and ``agent`` beside the commands of the CLI.  What only the server
+needs is imported when it starts, so that the other commands stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from turnout.base.errors import InvalidInput
+from turnout.base.rundir import run_directory
+from turnout.bootstrap.options import HOST, Options, default_data, only_one, parse_address
+from turnout.cli.app import app
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command("up")
+def up(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where API and dashboard listen.")
+    ] = "127.0.0.1:7700",
+    http: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the sites are served.")
+    ] = "127.0.0.1:8080",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Else a per-user data directory.")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="postgresql+psycopg://…; else SQLite in the data."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificate (PEM); else one of its own if needed."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate's key (PEM).")
+    ] = None,
+    stop_apps: Annotated[
+        bool, typer.Option("--stop-apps", help="When it ends, end what it serves too.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+) -> None:
+    """Run everything on this machine: API and dashboard, worker, local host, router."""
+    if (tls_cert is None) != (tls_key is None):
+        raise InvalidInput(
+            "A certificate needs its key and a key its certificate",
+            next_step="Give both --tls-cert and --tls-key, or neither.",
+        )
+    place = (data or default_data()).expanduser().resolve()
+    options = Options(
+        listen=parse_address(listen, "--listen"),
+        http=parse_address(http, "--http"),
+        data=place,
+        database=database or f"sqlite:///{place}/turnout.db",
+        tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
+        stop_apps=stop_apps,
+        json=json,
+    )
+    os.umask(0o077)
+    with only_one(place):
+        import asyncio
+
+        from turnout.bootstrap.server import serve
+
+        asyncio.run(serve(options))
+        # Workflows under way are cut here and taken up by the next start, as after a crash;
+        # waiting for the interpreter to end their threads would only take time.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+@app.command("agent", hidden=True)
+def agent(
+    data: Annotated[Path, typer.Option(metavar="DIR")],
+    http: Annotated[str, typer.Option(metavar="HOST:PORT")] = "127.0.0.1:8080",
+    host: Annotated[str, typer.Option(metavar="NAME")] = HOST,
+    socket: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+) -> None:
+    """Run the program of a host; 'turnout up' does it by itself for this machine."""
+    from turnout.agent.main import run
+    from turnout.targets.local import agent_socket
+
+    run(data, socket or agent_socket(run_directory(data)), host, parse_address(http, "--http"))

@@ -1,0 +1,64 @@
+"""The commands ``pause``, ``resume``, ``abort`` and ``retry``: acts on a deployment."""
+
+from __future__ import annotations
+
+from turnout.cli import options
+
+
+def pause(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Stop a deployment before its next step; what is done stays as it is."""
+    _act("pause", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def resume(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Go on with a paused deployment."""
+    _act("resume", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def abort(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """End a deployment and undo what it did."""
+    _act("abort", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def retry(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Try the failed step again now; of an ended deployment, start it anew."""
+    _act("retry", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def _act(verb: str, deployment: str, reason: str, session: options.Session) -> None:
+    from turnout.cli.following import show
+    from turnout.wire.api import ActRequest
+
+    identifier = options.check_id(deployment)
+    request = ActRequest(reason=options.check_text(reason, "reason"))
+    with session.client() as client:
+        document = client.post(f"/deployments/{identifier}/{verb}", request)
+    show(document, as_json=session.json)

@@ -1,0 +1,36 @@
+"""The commands, by name.  ``turnout.bootstrap`` adds those that need the server's code."""
+
+from __future__ import annotations
+
+import typer
+
+from turnout.cli.acting import abort, pause, resume, retry
+from turnout.cli.checking import doctor, version
+from turnout.cli.deploying import deploy, plan
+from turnout.cli.group import Commands
+from turnout.cli.initing import init
+from turnout.cli.looking import list_, releases, show, status, traffic
+from turnout.cli.rolling_back import rollback
+from turnout.cli.streaming import events, logs
+
+app = typer.Typer(
+    name="turnout",
+    cls=Commands,
+    help="Moves live web traffic onto a new release without dropping a request, and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A pretty traceback shows local variables, and one of them may be a token.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_PANELS = {
+    "Deploy": (init, deploy, plan, rollback),
+    "Look": (status, list_, show, releases, traffic, logs, events),
+    "Act on a deployment": (pause, resume, abort, retry),
+    "This machine": (doctor, version),
+}
+
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)

@@ -1,0 +1,225 @@
+"""Reads ``turnout.toml`` and says what the project asks of one environment."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from turnout.base.errors import InvalidInput, NotFound
+from turnout.base.ids import check_name
+from turnout.cli.filemodels import Environment, ProjectFile, Table
+from turnout.cli.locator import Positions, locate
+from turnout.cli.mistakes import Mistake, explain, refuse
+from turnout.wire.project import Intent
+
+NAME = "turnout.toml"
+MAX_BYTES = 1 << 20
+"""A file that people write stays far below; the parser's memory grows with the text."""
+
+_WHERE = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
+_NOT_ROLLOUT = {"hosts", "domains", "run", "static", "health", "canary", "analysis"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked ``turnout.toml``.
+
+    Attributes:
+        path: The file.
+        file: What it says.
+        positions: Where it says so.
+        warnings: What is accepted and does nothing in this version.
+    """
+
+    path: Path
+    file: ProjectFile
+    positions: Positions
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.file.project
+
+
+def read(path: Path) -> Project:
+    """Return the project that the file at *path* describes.
+
+    Raises:
+        NotFound: There is no such file.
+        InvalidInput: It has mistakes; the error names line and column of each.
+    """
+    return parse(_content(path), path)
+
+
+def parse(content: bytes, path: Path = Path(NAME)) -> Project:
+    """Return the project that *content* describes; *path* is for messages only.
+
+    Raises:
+        InvalidInput: It has mistakes; the error names line and column of each.
+    """
+    shown = str(path)
+    text = _text(content, shown)
+    document, positions = _load(text, shown)
+    try:
+        file = ProjectFile.model_validate(document)
+    except ValidationError as error:
+        raise refuse(shown, explain(error.errors(), document, positions)) from None
+    _check_whole(file, positions, shown)
+    return Project(path, file, positions, _warnings(file))
+
+
+def intent(
+    project: Project, environment: str, *, name: str | None = None, strategy: str | None = None
+) -> Intent:
+    """Return what *project* asks of *environment*: the top of the file, then its own table.
+
+    Args:
+        project: The file.
+        environment: The environment's name; it need not be in the file.
+        name: Another name for the project than that of the file.
+        strategy: Another strategy than that of the file.
+
+    Raises:
+        InvalidInput: A name is not allowed, or the two tables do not fit together.
+    """
+    check_name(environment, "an environment")
+    file = project.file
+    own = (file.environments or {}).get(environment, Environment())
+    run = _merged(file.run, own.run)
+    static = _merged(file.static, own.static)
+    component: dict[str, Any] = {"health": _merged(file.health, own.health)}
+    if run:
+        component["run"] = _renamed(run, {"env": "variables", "memory": "memory_bytes"})
+    else:
+        component["static"] = static
+    rollout = {**_given(file.rollout), **_given(own, without=_NOT_ROLLOUT)}
+    if strategy is not None:
+        rollout["strategy"] = strategy
+    wanted = {
+        "project": check_name(name or file.project, "a project"),
+        "environment": environment,
+        "component": component,
+        "checks": [_given(check) for check in file.checks or ()],
+        "rollout": rollout,
+        "domains": own.domains or (),
+        "hosts": own.hosts or (),
+    }
+    try:
+        return Intent.model_validate(wanted)
+    except ValidationError as error:
+        place = project.positions.of_key(("environments", environment))
+        mistakes = [
+            Mistake.at(place, f"[environments.{environment}]: {found['msg']}")
+            for found in error.errors()
+        ]
+        raise refuse(str(project.path), mistakes) from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(
+            "There is no turnout.toml",
+            subject=str(path),
+            next_step="`turnout init` looks at the project and writes one.",
+        ) from None
+    except OSError as error:
+        raise InvalidInput(
+            "turnout.toml cannot be read", subject=str(path), why=error.strerror or str(error)
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise InvalidInput("turnout.toml is too long", subject=str(path), why="over 1 MiB")
+    return content
+
+
+def _text(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig", "replace")
+        line = before.count("\n") + 1
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        raise refuse(shown, [Mistake(line, column, "this is not UTF-8")]) from None
+
+
+def _load(text: str, shown: str) -> tuple[dict[str, Any], Positions]:
+    try:
+        return tomllib.loads(text), locate(text)
+    except tomllib.TOMLDecodeError as error:
+        raise refuse(shown, [_broken(error, text)]) from None
+    except RecursionError:
+        raise refuse(shown, [Mistake(1, 1, "values are nested too deeply")]) from None
+
+
+def _broken(error: tomllib.TOMLDecodeError, text: str) -> Mistake:
+    found = _WHERE.match(str(error))
+    message = "this is not TOML: " + (found[1] if found else str(error))
+    if found and found[2]:
+        return Mistake(int(found[2]), int(found[3]), message)
+    lines = text.split("\n")
+    return Mistake(len(lines), len(lines[-1]) + 1, message)
+
+
+def _check_whole(file: ProjectFile, positions: Positions, shown: str) -> None:
+    """Refuse what no single key shows to be wrong."""
+    mistakes = []
+    if file.run is not None and file.run.command is None:
+        where = positions.of_value(("run",))
+        mistakes.append(Mistake.at(where, "run.command is missing"))
+    for name, own in (file.environments or {}).items():
+        here = ("environments", name)
+        if own.run is not None and file.run is None:
+            where = positions.of_key((*here, "run"))
+            mistakes.append(Mistake.at(where, f"[{'.'.join(here)}.run] needs [run] above it"))
+        if own.domains and len(set(own.domains)) != len(own.domains):
+            where = positions.of_value((*here, "domains"))
+            mistakes.append(Mistake.at(where, "a domain is given twice"))
+    names = [check.name for check in file.checks or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            where = positions.of_value(("checks", index, "name"))
+            mistakes.append(Mistake.at(where, f"two checks are named {name!r}"))
+    if mistakes:
+        raise refuse(shown, mistakes)
+
+
+def _warnings(file: ProjectFile) -> tuple[str, ...]:
+    unused = [
+        f"environments.{name}.{table}"
+        for name, own in (file.environments or {}).items()
+        for table in ("canary", "analysis")
+        if getattr(own, table) is not None
+    ]
+    warnings = []
+    if unused:
+        warnings.append(f"this version of Turnout does not use [{'], ['.join(unused)}] yet")
+    if file.run is not None and file.static is not None:
+        warnings.append("[static] is not used, for [run] makes the project a server app")
+    return tuple(warnings)
+
+
+def _merged(base: Table | None, own: Table | None) -> dict[str, Any]:
+    """Return *base* with *own* over it; tables inside, such as env, merge key by key."""
+    merged = _given(base)
+    for key, value in _given(own).items():
+        both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both_tables else value
+    return merged
+
+
+def _given(table: Table | None, without: set[str] | None = None) -> dict[str, Any]:
+    """Return the keys that are written in the file."""
+    if table is None:
+        return {}
+    return table.model_dump(exclude_none=True, exclude=without)
+
+
+def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in values.items()}

@@ -1,0 +1,189 @@
+"""Documents as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from turnout.cli.problems import placed, visible
+from turnout.cli.values import show_bytes, show_duration
+from turnout.wire.api import (
+    DeploymentDetail,
+    DeploymentDocument,
+    EnvironmentDocument,
+    LogEntry,
+    PlanDocument,
+    ReleaseDocument,
+    StepDocument,
+    TrafficDocument,
+)
+
+Row = Sequence[str]
+
+_STYLES = {"succeeded": "green", "failed": "red", "rolled_back": "red", "aborted": "yellow"}
+_TICKS = {"done": "+", "failed": "x", "undone": "<", "undo_failed": "!", "running": ">"}
+
+
+def outcome(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
+    """Yield lines, each with its style, that say how a deployment stands or ended."""
+    place = f"{document.project}/{document.environment}"
+    took = f", {show_duration(document.duration_s)}" if document.duration_s is not None else ""
+    head = f"{document.status.replace('_', ' ')}: "
+    if document.status == "succeeded":
+        head += f"{place} serves {document.release[:12]}"
+    else:
+        head += f"{document.kind} of {document.release[:12]} to {place}"
+    yield f"{head} ({document.id}{took})", _STYLES.get(document.status, "")
+    if document.status == "rolled_back" and document.previous_release:
+        yield f"  {document.previous_release[:12]} serves again", ""
+    if document.reason:
+        for line in document.reason.splitlines():
+            yield f"  {visible(line)}", ""
+    if document.status == "succeeded" or document.status not in _STYLES:
+        yield f"  site:    {visible(document.url)}", "bold"
+        yield f"  release: {visible(document.release_url)}", ""
+    if document.uploaded_bytes or document.reused_bytes:
+        sent, reused = show_bytes(document.uploaded_bytes), show_bytes(document.reused_bytes)
+        yield f"  sent {sent}, reused {reused}", "dim"
+    if document.status in ("failed", "rolled_back"):
+        yield f"next: `turnout show {document.id}` and `turnout logs {document.id}` tell more", ""
+    elif document.status not in _STYLES:
+        yield f"next: `turnout events {document.id} -f` follows it", ""
+
+
+def plan_lines(plan: PlanDocument) -> Iterator[str]:
+    """Yield the steps that a deployment would run, by phase."""
+    now = plan.live_release[:12] if plan.live_release else "nothing"
+    yield f"{plan.kind} of {plan.release[:12]} to {plan.project}/{plan.environment}, {plan.strategy}"
+    yield f"live now: {now}; {len(plan.steps)} steps; plan {plan.digest[:12]}"
+    phase = ""
+    for step in plan.steps:
+        if step.phase != phase:
+            phase = step.phase
+            yield f"{phase}:"
+        title = placed(step.title, step.host)
+        undo = f"  (taken back by: {step.undo})" if step.undo else ""
+        yield visible(f"  {step.index + 1:>3}. {title}{undo}")
+    for note in plan.notes:
+        yield visible(f"note: {note}")
+
+
+def detail_lines(detail: DeploymentDetail) -> Iterator[str]:
+    """Yield a deployment with its phases and steps as they went."""
+    yield f"{detail.kind} {detail.id}: {detail.status.replace('_', ' ')}"
+    yield f"  to        {detail.project}/{detail.environment}, {detail.strategy}"
+    yield f"  release   {detail.release}"
+    yield f"  before    {detail.previous_release or 'nothing'}"
+    yield f"  created   {moment(detail.created_at)}"
+    if detail.duration_s is not None:
+        yield f"  took      {show_duration(detail.duration_s)}"
+    yield visible(f"  site      {detail.url}")
+    if detail.message:
+        yield visible(f"  message   {detail.message}")
+    for index, line in enumerate(detail.reason.splitlines()):
+        yield visible(f"  {'' if index else 'reason':9} {line}")
+    for phase in detail.phases:
+        took = ""
+        if phase.started_at and phase.finished_at:
+            took = show_duration((phase.finished_at - phase.started_at).total_seconds())
+        yield f"{_TICKS.get(phase.status, ' ')} {phase.name}  {took}".rstrip()
+        for step in detail.steps:
+            if step.phase == phase.name:
+                yield _step_line(step)
+
+
+def _step_line(step: StepDocument) -> str:
+    title = placed(step.title, step.host)
+    tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
+    error = f": {step.error.splitlines()[0]}" if step.error else ""
+    return visible(f"  {_TICKS.get(step.status, ' ')} {title}{tries}{error}")
+
+
+def deployment_rows(items: Sequence[DeploymentDocument]) -> Iterator[Row]:
+    """Yield the rows of a list of deployments, the head first."""
+    yield ("ID", "KIND", "TO", "RELEASE", "STATUS", "STARTED", "TOOK")
+    for item in items:
+        yield (
+            item.id,
+            item.kind,
+            f"{item.project}/{item.environment}",
+            item.release[:12],
+            item.status,
+            moment(item.started_at),
+            "-" if item.duration_s is None else show_duration(item.duration_s),
+        )
+
+
+def release_rows(items: Sequence[ReleaseDocument]) -> Iterator[Row]:
+    """Yield the rows of a list of releases, the head first."""
+    yield ("RELEASE", "CREATED", "FILES", "SIZE", "LIVE IN", "MESSAGE")
+    for item in items:
+        live = ", ".join(item.live_in) or "-"
+        message = item.message.partition("\n")[0][:60]
+        row = (item.release[:12], moment(item.created_at), str(item.files))
+        yield (*row, show_bytes(item.bytes), live, message)
+
+
+def environment_rows(items: Sequence[EnvironmentDocument]) -> Iterator[Row]:
+    """Yield the rows of what is live where, the head first."""
+    yield ("PROJECT", "ENVIRONMENT", "LIVE", "SINCE", "HEALTH", "UNDER WAY", "QUEUED", "URL")
+    for item in items:
+        under_way = f"{item.deployment} {item.deployment_status}" if item.deployment else "-"
+        yield (
+            item.project,
+            item.environment,
+            item.live_release[:12] if item.live_release else "-",
+            moment(item.live_since),
+            item.health,
+            under_way,
+            str(item.queued),
+            item.url,
+        )
+
+
+def traffic_rows(traffic: TrafficDocument) -> Iterator[Row]:
+    """Yield the rows of a live split, the head first."""
+    yield (
+        "RELEASE",
+        "HOST",
+        "WEIGHT",
+        "SHARE",
+        "REQUESTS",
+        "ERRORS",
+        "IN FLIGHT",
+        *("P50", "P90", "P99"),
+    )
+    for row in traffic.rows:
+        yield (
+            row.release[:12],
+            row.host,
+            f"{row.weight} %",
+            "-" if row.share is None else f"{row.share:.1%}",
+            str(row.requests),
+            "-" if row.error_rate is None else f"{row.error_rate:.2%}",
+            str(row.in_flight),
+            *(_latency(row.latency_ms, name) for name in ("p50", "p90", "p99")),
+        )
+
+
+def log_line(entry: LogEntry) -> str:
+    """Return a log entry as one line."""
+    at = entry.at.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+    return visible(f"{at} {entry.host} {entry.source} | {entry.text}")
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time in the local zone, to the second."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(rows: Iterator[Row]) -> Iterator[str]:
+    """Yield *rows* as lines with aligned columns."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _latency(latencies: dict[str, float], name: str) -> str:
+    return f"{latencies[name]:.1f} ms" if name in latencies else "-"

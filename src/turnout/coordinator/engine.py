@@ -1,0 +1,132 @@
+"""The durable engine: workflows that survive a kill -9, on DBOS; nobody else imports it.
+
+Steps are checkpointed in the database that holds our own tables, so a workflow whose process
+died goes on after the next start with the results of the steps that were done.  Settings
+follow what was measured (see docs/decisions): JSON instead of pickle, a pinned application
+version (the default one strands workflows at every change of the code), a stable executor on
+SQLite, and quick polling for messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+APPLICATION_VERSION = "1"
+"""Changes only with workflows that cannot take up what an older version left."""
+
+WorkflowBody = Callable[[str], Awaitable[None]]
+
+_UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
+_THREADS = 16
+
+
+class Engine:
+    """One executor of durable workflows.
+
+    Args:
+        url: The database's SQLAlchemy URL.
+        executor: A stable name of this executor; whoever launches with it again takes up
+            what it left.
+    """
+
+    def __init__(self, url: str, executor: str) -> None:
+        self._url = url
+        self._executor = executor
+        self._body: WorkflowBody | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closing = False
+
+    def register(self, body: WorkflowBody) -> None:
+        """Make *body* the workflow that :meth:`start` runs; call before :meth:`launch`."""
+        self._body = body
+
+    async def launch(self) -> None:
+        """Start working, and take up every workflow that was left, on the running loop."""
+        # DBOS prints hints for its commercial parts at level INFO.
+        logging.getLogger("dbos").setLevel(logging.ERROR)
+        config: DBOSConfig = {
+            "name": "turnout",
+            "system_database_url": self._url,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self._executor,
+            "serializer": DBOSPortableJSONSerializer(),
+            "notification_listener_polling_interval_sec": 0.05,
+            "run_migrations": True,
+            "log_level": "ERROR",
+            "max_executor_threads": _THREADS,
+            "enable_otlp": False,
+        }
+        DBOS.destroy(destroy_registry=True)
+        DBOS(config=config)
+        self._closing = False
+
+        @DBOS.workflow(name="deployment", max_recovery_attempts=1000)
+        async def deployment(deployment_id: str) -> None:
+            await self._carry(deployment_id)
+
+        self._workflow = deployment
+        DBOS.launch()
+
+    async def start(self, deployment_id: str) -> None:
+        """Start the workflow of a deployment; a second start of the same one does nothing."""
+        with SetWorkflowID(deployment_id):
+            await DBOS.start_workflow_async(self._workflow, deployment_id)
+
+    async def known(self, deployment_id: str) -> bool:
+        """Return whether a workflow of this deployment was ever started."""
+        return await DBOS.get_workflow_status_async(deployment_id) is not None
+
+    async def ended(self, deployment_id: str) -> bool:
+        """Return whether the workflow of this deployment will never go on."""
+        found = await DBOS.get_workflow_status_async(deployment_id)
+        return found is not None and found.status not in _UNDER_WAY
+
+    async def send(self, deployment_id: str, topic: str, message: dict[str, Any]) -> None:
+        """Send a message that :func:`receive` of that workflow gets, even after a restart."""
+        await DBOS.send_async(deployment_id, message, topic)
+
+    async def close(self) -> None:
+        """Stop working; workflows under way are taken up by the next launch."""
+        # First the workflows, then their engine: one that goes on without it would take the
+        # engine's end for an error of its own.
+        self._closing = True
+        while self._running:
+            for task in self._running:
+                task.cancel()
+            # Again and again, for code on the way may swallow a cancellation.
+            await asyncio.wait(self._running, timeout=1.0)
+        loop = asyncio.get_running_loop()
+        # DBOS had put its own threads under asyncio.to_thread, and takes them away now.
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS))
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+
+    async def _carry(self, deployment_id: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert self._body is not None
+        if self._closing:
+            raise asyncio.CancelledError
+        self._running.add(task)
+        try:
+            await self._body(deployment_id)
+        finally:
+            self._running.discard(task)
+
+
+async def step(name: str, work: Callable[..., Awaitable[dict[str, Any]]], *args: Any) -> Any:
+    """Run *work* once as a checkpointed step of the current workflow and return its result.
+
+    *work* must return plain JSON and raise nothing: a result is what is recorded.
+    """
+    return await DBOS.run_step_async({"name": name}, work, *args)
+
+
+async def receive(topic: str, timeout: float) -> Any:
+    """Return the next message on *topic*, or None after *timeout* seconds; survives restarts."""
+    return await DBOS.recv_async(topic, timeout)

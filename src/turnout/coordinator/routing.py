@@ -1,0 +1,145 @@
+"""What the router of a host shall lead to, made anew from the database and the host's facts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from turnout.base.errors import Failed
+from turnout.coordinator.context import Context, domains_of
+from turnout.coordinator.fleet import host_state
+from turnout.coordinator.job import Job
+from turnout.coordinator.standing import ScopeRecord, read_scope
+from turnout.domain.facts import HostState, Revision
+from turnout.wire import agent as wire
+from turnout.wire.project import Component, Intent
+
+ROUTE_DEADLINE_S = 60.0
+
+
+async def reroute(
+    ctx: Context,
+    project: str,
+    environment: str,
+    host: str,
+    *,
+    candidate: Job | None = None,
+    weights: Mapping[str, int] | None = None,
+    without: Collection[str] = (),
+    names_of_live: bool = False,
+) -> dict[str, Any]:
+    """Set the routing of a scope on one host.
+
+    Args:
+        candidate: A deployment whose revision is reachable too, though it is not confirmed.
+        weights: The wanted split; None leaves it as the host has it, but gives the traffic of
+            what is taken out to the live release.
+        without: Revisions that shall not be reachable any more.
+        names_of_live: Whether the host names stay those of the live release for now.
+
+    Returns:
+        The version that the router acknowledged, for the record.
+
+    Raises:
+        Failed: A revision that shall get traffic is not up on the host.
+    """
+    record = await scope_record(ctx, project, environment)
+    facts = await ctx.fleet.call(host, lambda driver: driver.facts())
+    state = host_state(record.scope, facts)
+    split = dict(state.weights if weights is None else weights)
+    split = {name: weight for name, weight in split.items() if name not in without}
+    known = _reachable(record, candidate, state, without)
+    if weights is None and sum(split.values()) != 100:
+        live = record.live.revision.revision if record.live else ""
+        split = {live: 100} if live in known else {}
+    missing = [name for name, weight in split.items() if weight and name not in known]
+    if missing:
+        raise Failed(
+            "A release that shall get traffic is not running",
+            subject=f"{record.scope} on {host}",
+            why=f"revision {missing[0]} has no instance there",
+            next_step="Deploy the release again.",
+        )
+    if not known:
+        await ctx.fleet.call(host, lambda driver: driver.unroute(record.scope))
+        return {"version": ""}
+    old = _intent(record)
+    intent = (
+        old if old and (names_of_live or not candidate) else candidate.intent if candidate else None
+    )
+    if intent is None:
+        raise Failed("Nothing was ever live", subject=record.scope)
+    wanted = wire.RoutesWanted(
+        scope=record.scope,
+        domains=domains_of(project, environment, intent),
+        default=record.is_default,
+        weights=split,
+        revisions=tuple(known.values()),
+    )
+    applied = await ctx.fleet.call(host, lambda driver: driver.route(wanted), ROUTE_DEADLINE_S)
+    return {"version": applied.version, "took_ms": applied.took_ms, "weights": split}
+
+
+async def prune_host(
+    ctx: Context, project: str, environment: str, host: str, candidate: Job | None = None
+) -> dict[str, Any]:
+    """Remove from a host what its scope needs no longer: old releases, roots, copies."""
+    record = await scope_record(ctx, project, environment)
+    releases, revisions = kept(record)
+    if candidate is not None:
+        releases.add(candidate.revision.release)
+        revisions.add(candidate.revision.revision)
+    wanted = wire.PruneWanted(
+        scope=record.scope, releases=tuple(sorted(releases)), revisions=tuple(sorted(revisions))
+    )
+    pruned = await ctx.fleet.call(host, lambda driver: driver.prune(wanted), 600.0)
+    return {"releases": list(pruned.releases), "revisions": list(pruned.revisions)}
+
+
+def kept(record: ScopeRecord) -> tuple[set[str], set[str]]:
+    """Return the releases and revisions that a scope keeps: live, the way back, the newest."""
+    keep = record.live.intent.rollout.keep_releases if record.live else 1
+    standing = [record.live, record.previous, *record.entries[:keep]]
+    entries = [entry for entry in standing if entry is not None]
+    releases = {entry.revision.release for entry in entries}
+    return releases, {entry.revision.revision for entry in entries}
+
+
+async def scope_record(ctx: Context, project: str, environment: str) -> ScopeRecord:
+    """Return the scope as the database has it.
+
+    Raises:
+        Failed: It was never made.
+    """
+
+    def read() -> ScopeRecord | None:
+        with ctx.ledger.database.reading() as connection:
+            return read_scope(connection, project, environment)
+
+    record = await asyncio.to_thread(read)
+    if record is None:
+        raise Failed("The environment is gone", subject=f"{project}/{environment}")
+    return record
+
+
+def _intent(record: ScopeRecord) -> Intent | None:
+    entry = record.live or next(iter(record.entries), None)
+    return entry.intent if entry else None
+
+
+def _reachable(
+    record: ScopeRecord, candidate: Job | None, state: HostState, without: Collection[str]
+) -> dict[str, wire.RevisionRoute]:
+    wanted: dict[str, tuple[Revision, Component]] = {}
+    if candidate is not None:
+        wanted[candidate.revision.revision] = (candidate.revision, candidate.intent.component)
+    for entry in (record.live, record.previous, *record.entries):
+        # What is routed is not pruned, so what is not kept must not stay routed for ever.
+        if entry is not None and entry.revision.revision in kept(record)[1]:
+            wanted.setdefault(entry.revision.revision, (entry.revision, entry.intent.component))
+    return {
+        name: wire.RevisionRoute(revision=name, release=revision.release, component=component)
+        for name, (revision, component) in wanted.items()
+        if name not in without and (name in state.sites or name in state.instances)
+    }

@@ -1,0 +1,97 @@
+"""Building segments: which files go together, and reading and packing them in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from turnout.base.errors import InvalidInput
+from turnout.packages.hashing import read_into
+from turnout.packages.pipeline import in_order
+from turnout.packages.scan import Scan
+from turnout.packages.segments import MAX_PARTS, SEGMENT_BYTES, Part, Segment, pack
+from turnout.packages.walking import Descent
+
+UNDER_WAY = 4
+"""Segments that are read and packed at one time, at most; bounds the memory."""
+
+
+class Run(NamedTuple):
+    """A part and where it is read from."""
+
+    path: str
+    part: Part
+
+
+def build(
+    scan: Scan,
+    digests: Iterable[str],
+    held: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+) -> Iterator[Segment]:
+    """Yield segments with the content of *digests*, in an order that is always the same.
+
+    Args:
+        scan: The directory they are read from; it must not have changed since.
+        digests: What the receiver lacks, in hexadecimal.
+        held: Parts of large files that the receiver holds from an upload that was cut, as
+            (offset, length); they are left out.
+
+    Raises:
+        InvalidInput: A digest is not in the scan, or a file changed since.
+    """
+    runs = plan(scan, digests, held or {})
+    workers = min(UNDER_WAY, os.cpu_count() or 1)
+    yield from in_order(lambda run: _pack(scan, run), runs, workers, UNDER_WAY)
+
+
+def plan(
+    scan: Scan, digests: Iterable[str], held: Mapping[str, Sequence[tuple[int, int]]]
+) -> list[list[Run]]:
+    """Return what goes into which segment.
+
+    Files are sorted by ending, name and path: alike follows alike, which the compressor finds
+    within a segment, and a later version's files meet their former selves.
+    """
+    files = []
+    for digest in set(digests):
+        path = scan.paths.get(digest)
+        if path is None:
+            raise InvalidInput("The server asks for a file that was not scanned", subject=digest)
+        files.append((_likeness(path), path, bytes.fromhex(digest), scan.marks[path].size))
+    segments: list[list[Run]] = [[]]
+    room = SEGMENT_BYTES
+    for _, path, raw, size in sorted(files):
+        there = set(held.get(raw.hex(), ()))
+        offset = 0
+        while True:
+            # The parts of a large file begin at multiples of the segment size, whatever was
+            # before them, so a second attempt cuts alike and finds what is there.
+            length = min(SEGMENT_BYTES, size - offset) if size > SEGMENT_BYTES else size
+            if length > room or len(segments[-1]) == MAX_PARTS:
+                segments.append([])
+                room = SEGMENT_BYTES
+            if (offset, length) not in there:
+                segments[-1].append(Run(path, Part(raw, offset, length, size)))
+                room -= length
+            offset += length
+            if offset >= size:
+                break
+    return [segment for segment in segments if segment]
+
+
+def _likeness(path: str) -> tuple[str, str]:
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2], name
+
+
+def _pack(scan: Scan, runs: Sequence[Run]) -> Segment:
+    plain = memoryview(bytearray(sum(run.part.length for run in runs)))
+    starts = accumulate((run.part.length for run in runs), initial=0)
+    with Descent(scan.root) as descent:
+        # Read directory by directory, wherever in the segment it goes: neighbours in a segment
+        # are alike, and seldom in one directory.
+        for (path, part), start in sorted(zip(runs, starts, strict=False)):
+            read_into(descent, path, scan.marks[path], part.offset, plain[start:][: part.length])
+    return pack((run.part for run in runs), plain)

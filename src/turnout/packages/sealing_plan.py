@@ -1,0 +1,79 @@
+"""What goes into a package: stored segments as they are where all of one is lacking, else anew."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+
+from turnout.base.errors import Failed
+from turnout.packages.building import UNDER_WAY
+from turnout.packages.pipeline import in_order
+from turnout.packages.rooms import Room
+from turnout.packages.segments import SEGMENT_BYTES, Part, Segment, pack
+
+Pick = tuple[str, tuple[Part, ...]]
+"""A segment's name, and what is taken of it in the order in which it stands there."""
+
+
+def segments_for(room: Room, wanted: set[bytes]) -> Iterator[Segment]:
+    """Yield segments with exactly the files in *wanted*, all of which the room must hold.
+
+    A segment that is wanted whole is taken packed as it is, which costs its decryption only.
+    """
+    jobs = plan(room, wanted)
+    workers = min(UNDER_WAY, os.cpu_count() or 1)
+    yield from in_order(lambda job: _fetch(room, job), jobs, workers, UNDER_WAY)
+
+
+def plan(room: Room, wanted: set[bytes]) -> list[list[Pick]]:
+    """Return what is read for every segment of the package.
+
+    Raises:
+        Failed: The store lost a file, as a damaged disk may.
+    """
+    places: dict[str, set[tuple[bytes, int]]] = defaultdict(set)
+    for digest in wanted:
+        if room.index.size(digest) is None:
+            raise Failed(
+                "The store no longer holds a file of the release",
+                subject=digest.hex(),
+                why="a segment is gone or damaged",
+                next_step="Deploy the release from its directory again: that uploads it anew.",
+            )
+        for place in room.index.places(digest):
+            places[place.segment].add((digest, place.offset))
+    jobs: list[list[Pick]] = []
+    rest: list[Pick] = []
+    room_left = 0
+    for name in sorted(places):
+        parts = room.index.segments[name]
+        chosen = tuple(part for part in parts if (part.digest, part.offset) in places[name])
+        if len(chosen) == len(parts):
+            jobs.append([(name, chosen)])
+            continue
+        size = sum(part.length for part in chosen)
+        if size > room_left and rest:
+            jobs.append(rest)
+            rest = []
+        if not rest:
+            room_left = SEGMENT_BYTES
+        rest.append((name, chosen))
+        room_left -= size
+    return [*jobs, rest] if rest else jobs
+
+
+def _fetch(room: Room, job: list[Pick]) -> Segment:
+    name, chosen = job[0]
+    segment = room.segment(name)
+    if len(job) == 1 and segment.parts == chosen:
+        return segment
+    parts: list[Part] = []
+    plain = bytearray()
+    for name, chosen in job:
+        wanted = set(chosen)
+        for part, content in room.segment(name).pieces():
+            if part in wanted:
+                parts.append(part)
+                plain += content
+    return pack(parts, plain)

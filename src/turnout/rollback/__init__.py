@@ -1,0 +1,10 @@
+"""When to go back, to what, by which steps: facts in, a plan out.
+
+Pure.  A manual rollback is a plan of its own in four phases; an automatic one takes back the
+steps that a deployment has done.
+"""
+
+from turnout.rollback.plan import plan
+from turnout.rollback.undo import undo_plan
+
+__all__ = ["plan", "undo_plan"]

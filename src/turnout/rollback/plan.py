@@ -1,0 +1,103 @@
+"""The plan of a manual rollback: to a kept release, through four phases, with nothing rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from turnout.base.errors import Conflict
+from turnout.domain import parts
+from turnout.domain.facts import Revision, ScopeState
+from turnout.domain.phases import Kind, Phase
+from turnout.domain.steps import Action, Plan, Step
+from turnout.wire.project import Intent
+
+
+def plan(state: ScopeState, target: Revision, intent: Intent) -> Plan:
+    """Return the steps that bring *target* back.
+
+    Args:
+        state: The scope and its hosts as they are.
+        target: What shall be live again.
+        intent: The configuration with which *target* was live.
+
+    Raises:
+        Conflict: Nothing was ever live.
+    """
+    if state.live is None:
+        raise Conflict(
+            "There is nothing to roll back",
+            subject=state.scope,
+            why="no release is live in this environment",
+            next_step="Deploy a release first.",
+        )
+    notes = []
+    settled = parts.is_settled(state, target)
+    if settled:
+        # So it is when an aborted deployment has gone back to it already, or a rollback before.
+        notes.append("This release is live already: nothing will move.")
+    elif not all(parts.is_up(host, target) for host in state.hosts):
+        notes.append("The release to go back to is not warm everywhere: it is started first.")
+    return Plan(
+        kind=Kind.ROLLBACK,
+        scope=state.scope,
+        strategy="blue-green",
+        release=target.release,
+        revision=target.revision,
+        live_release=state.live.release,
+        steps=tuple((_settled if settled else _moving)(state, target, intent)),
+        notes=tuple(notes),
+    )
+
+
+def _settled(state: ScopeState, target: Revision, intent: Intent) -> Iterator[Step]:
+    health = intent.component.health
+    yield from parts.check_hosts(state)
+    for host in state.hosts:
+        yield parts.probe(host, target, Phase.PREPARATION, health.path, health.expect)
+    yield from _ending(target)
+
+
+def _moving(state: ScopeState, target: Revision, intent: Intent) -> Iterator[Step]:
+    health = intent.component.health
+    static = intent.component.static
+    short = target.release[:12]
+    yield from parts.check_hosts(state)
+    yield parts.seal(target)
+    for host in state.hosts:
+        yield from parts.bring_up(host, state, target, Phase.PREPARATION)
+    for host in state.hosts:
+        if parts.is_up(host, target):
+            # A warm release has proven itself; one answer shows that it still lives.
+            yield parts.probe(host, target, Phase.PREPARATION, health.path, health.expect)
+        else:
+            yield Step(
+                Phase.PREPARATION,
+                Action.AWAIT_READY,
+                f"wait until {short} is healthy on {host.name}",
+                host.name,
+            )
+    for host in state.hosts:
+        if not parts.is_up(host, target):
+            yield parts.expose(host, state, target, Phase.PREPARATION)
+    for host in state.hosts:
+        if static is not None:
+            yield parts.bridge(host, state, target, Phase.EXECUTION, static.bridge_releases)
+        yield parts.switch(host, state, target, Phase.EXECUTION)
+    yield from _ending(target)
+
+
+def _ending(target: Revision) -> Iterator[Step]:
+    short = target.release[:12]
+    yield Step(
+        Phase.VERIFICATION,
+        Action.VERIFY,
+        f"see {short} answer through the router",
+        args={"seconds": 0},
+    )
+    yield Step(
+        Phase.VERIFICATION,
+        Action.CONFIRM,
+        f"confirm {short} as live",
+        args={"keep_previous": False},
+    )
+    yield Step(Phase.VERIFICATION, Action.RECORD, "write history and discard the package")

@@ -1,0 +1,118 @@
+"""What Envoy is told when it starts, as plain JSON values: pure functions.
+
+The listener stands here and not among the files that change, so that a taken port ends the
+process at once with a clear cause.  Clusters and routes come from two files
+(:mod:`turnout.routers.envoy_clusters`, :mod:`turnout.routers.envoy_routes`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+ROUTES_NAME = "routes"
+STAT_PREFIX = "http"
+# One request on each of so many connections is beyond what one host serves; the limit keeps a
+# flood from taking all memory.
+MAX_CONNECTIONS = 50_000
+# A client may take this long to send a request's headers; bodies may take for ever.
+_HEADERS_TIMEOUT = "60s"
+_TYPE = "type.googleapis.com/envoy."
+
+
+def bootstrap(
+    listen: tuple[str, int], admin_socket: Path, clusters_file: Path, routes_file: Path
+) -> dict[str, Any]:
+    """Return Envoy's bootstrap configuration.
+
+    Args:
+        listen: Address and port that clients reach.
+        admin_socket: Where the admin interface listens; only its owner can reach it.
+        clusters_file: The file of clusters, replaced by renaming.
+        routes_file: The file of routes, replaced by renaming.
+    """
+    return {
+        "node": {"id": "turnout", "cluster": "turnout"},
+        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        # Histograms are merged on flush only, so this is how old a quantile can be.
+        "stats_flush_interval": "1s",
+        "dynamic_resources": {"cds_config": _file(clusters_file)},
+        "static_resources": {"listeners": [_listener(listen, routes_file)]},
+        # The expression for every prefix of a release needs 120 steps, a header rule some more;
+        # Envoy's own limit is 100.
+        "layered_runtime": {
+            "layers": [
+                {"name": "fixed", "static_layer": {"re2.max_program_size.error_level": 10_000}}
+            ]
+        },
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": _TYPE + "extensions.resource_monitors.downstream_connections"
+                        ".v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": MAX_CONNECTIONS,
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+
+
+def _listener(listen: tuple[str, int], routes_file: Path) -> dict[str, Any]:
+    host, port = listen
+    return {
+        "name": STAT_PREFIX,
+        "address": {"socket_address": {"address": host, "port_value": port}},
+        # With it a second Envoy on the same port would start and take half of the requests.
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": 262_144,
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": _manager(routes_file)}]}],
+    }
+
+
+def _manager(routes_file: Path) -> dict[str, Any]:
+    return {
+        "@type": _TYPE + "extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": STAT_PREFIX,
+        "rds": {"route_config_name": ROUTES_NAME, "config_source": _file(routes_file)},
+        # We are the edge: the peer's address is the client's, and nobody's x-envoy-* counts.
+        # Loopback would be trusted by default, so a network that no client has is named.
+        "use_remote_address": True,
+        "internal_address_config": {
+            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
+        },
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "server_header_transformation": "PASS_THROUGH",
+        # An event stream may be silent for longer than any limit we could choose.
+        "stream_idle_timeout": "0s",
+        "request_headers_timeout": _HEADERS_TIMEOUT,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "common_http_protocol_options": {
+            "idle_timeout": "3600s",
+            # `x_forwarded_for` would reach a WSGI or CGI app under the name of the real one.
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 65_536,
+            "initial_connection_window_size": 1_048_576,
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": _TYPE + "extensions.filters.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            }
+        ],
+    }

@@ -1,0 +1,77 @@
+"""The log is JSON lines, private, and holds nothing that looks like a secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import secrets
+from pathlib import Path
+
+import pytest
+import structlog
+
+from turnout.base import logs
+
+TOKEN = f"turnout_0123456789ab_{secrets.token_urlsafe(32)}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN,
+        f"header was Authorization: Bearer {TOKEN} and more",
+        f"GET /login?code={TOKEN[-20:]}&x=1",
+        f"postgresql+psycopg://turnout:{TOKEN[-20:]}@db/turnout",
+        f"-----BEGIN PRIVATE KEY-----\n{TOKEN[-20:]}\n-----END PRIVATE KEY-----",
+        f"Authorization: bearer {TOKEN[-20:]}",
+    ],
+)
+def test_secrets_are_taken_out_by_their_look(text: str) -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    log = structlog.get_logger("test")
+    log.info(text, deep={"list": [text, text.encode()]}, object=ValueError(text))
+    logging.getLogger("library").warning("said %s", text)
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        log.exception("failed")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert json.loads(line)["at"]
+        assert TOKEN[-20:] not in line
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "Authorization", "client_secret", "db_password", "api_key", "cookie", "key"]
+)
+def test_secrets_are_taken_out_by_their_name(name: str) -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    structlog.get_logger().info("x", **{name: "hunter2"}, nested={name: "hunter2"})
+    assert "hunter2" not in stream.getvalue()
+    assert logs.REDACTED in stream.getvalue()
+
+
+def test_other_values_stay() -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    structlog.get_logger("here").info("request", path="/api/v1/x", status=200, ms=1.5, none=None)
+    line = json.loads(stream.getvalue())
+    assert line["path"] == "/api/v1/x" and line["status"] == 200 and line["none"] is None
+    assert (line["level"], line["logger"], line["event"]) == ("info", "here", "request")
+
+
+def test_the_file_is_private_and_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_FILE_BYTES", 2000)
+    file = tmp_path / "logs" / "turnout.jsonl"
+    logs.configure(file=file)
+    for number in range(100):
+        structlog.get_logger().info("line", number=number)
+    logs.configure(stream=io.StringIO())
+    files = sorted(file.parent.iterdir())
+    assert len(files) == 5
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    assert file.parent.stat().st_mode & 0o777 == 0o700
