@@ -24,9 +24,10 @@ def line(out: Console, played: Played) -> None:
         f"[bold]{outcome.status or '-'}[/] in {outcome.seconds:.1f} s"
     )
     if act.exit_code and not played.faults:
-        out.print(f"      {outcome.reason.splitlines()[0] if outcome.reason else ''}", markup=False)
+        reason = outcome.reason.partition("\n")[0]
+        out.print(f"      {reason}", markup=False, soft_wrap=True)
     for fault in played.faults:
-        out.print(f"      {fault}", markup=False)
+        out.print(f"      {fault}", markup=False, soft_wrap=True)
 
 
 def table(out: Console, show: list[Played]) -> None:

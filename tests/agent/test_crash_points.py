@@ -143,7 +143,7 @@ async def go_away(do: Stubborn, release: str, page: str) -> None:
 async def assert_nothing_is_left(agent: RealAgent, do: Stubborn) -> None:
     facts = await do.host.facts()
     assert (facts.releases, facts.instances, facts.sites, facts.routes) == ((), (), (), ())
-    for area in ("sites", "apps", "instances", "logs", "routes", "claims"):
+    for area in ("sites", "apps", "instances", "routes", "claims"):
         assert list((agent.data / area).iterdir()) == []
     assert list((agent.data / "releases" / "incoming").iterdir()) == []
     assert not [p for p in agent.processes() if "server.py" in words_of(p)]

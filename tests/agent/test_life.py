@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -223,9 +224,36 @@ async def test_another_address_restarts_the_agent(agent: RealAgent) -> None:
 
 
 async def test_a_taken_port_is_said(agent: RealAgent) -> None:
-    with socket.create_server(agent.http), pytest.raises(Failed, match="cannot start") as caught:
+    with socket.create_server(agent.http), pytest.raises(Conflict, match="taken") as caught:
         await ensure_agent(agent.data, agent.run, "local", agent.http)
     assert str(agent.http[1]) in str(caught.value)
+    assert "--http" in caught.value.next_step
+    assert agent.processes() == []
+
+
+async def test_the_binaries_that_are_named_are_those_it_uses(
+    agent: RealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("TURNOUT_ENVOY", "TURNOUT_CADDY"):
+        with monkeypatch.context() as patched:
+            patched.setenv(variable, "/nope")
+            with pytest.raises(Failed, match="/nope") as caught:
+                await ensure_agent(agent.data, agent.run, "local", agent.http)
+        assert variable in caught.value.next_step
+        assert agent.processes() == []
+
+
+async def test_data_that_was_removed_under_the_agent_begins_anew(agent: RealAgent) -> None:
+    host = await agent.start()
+    await live(agent, host)
+    first = await agent.pid()
+    shutil.rmtree(agent.data)
+    host = await agent.start()
+    assert await agent.pid() != first
+    assert (await host.facts()).routes == ()
+    await live(agent, host)
+    assert (await until_good(agent, "shop.localhost")).startswith("python 1")
+    assert "page" in await until_good(agent, "site.localhost")
 
 
 async def test_a_deadly_signal_during_staging_leaves_nothing(agent: RealAgent) -> None:

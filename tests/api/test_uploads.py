@@ -12,6 +12,7 @@ from tests.fakes.house import FakeHouse
 from turnout.api.bodies import MANIFEST_TYPE, SEGMENT_TYPE
 from turnout.packages.building import build
 from turnout.packages.scan import Scan, scan
+from turnout.wire.api import UploadOpened
 
 UPLOADS = "/api/v1/projects/blog/uploads"
 
@@ -128,3 +129,29 @@ def test_old_open_manifests_go(house: FakeHouse, site: Scan, tmp_path: Path) -> 
     os.utime(kept[0], (1, 1))
     houses.attach(tmp_path, house.database)
     assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_a_large_file_whose_upload_was_cut_goes_on_where_it_stopped(
+    client: TestClient, tmp_path: Path
+) -> None:
+    directory = tmp_path / "large"
+    directory.mkdir()
+    with (directory / "model.bin").open("wb") as file:
+        for number in range(20):
+            file.write(number.to_bytes(1, "big") * (1 << 20))
+    large = scan(directory)
+    opened = UploadOpened.model_validate(open_upload(client, large))
+    segments = list(build(large, opened.missing, opened.held_parts))
+    assert len(segments) > 1
+    place = f"{UPLOADS}/{large.manifest.release}"
+    headers = {"Content-Type": SEGMENT_TYPE}
+    first = client.post(f"{place}/segments", content=segments[0].encode(), headers=headers)
+    assert first.status_code == 200, first.text
+
+    again = UploadOpened.model_validate(open_upload(client, large))
+    rest = list(build(large, again.missing, again.held_parts))
+    assert len(rest) == len(segments) - 1
+    for segment in rest:
+        answer = client.post(f"{place}/segments", content=segment.encode(), headers=headers)
+        assert answer.status_code == 200, answer.text
+    assert client.post(f"{place}/commit").status_code == 200

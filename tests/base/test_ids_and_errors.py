@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from turnout.base import ids
-from turnout.base.errors import Failed, NotFound, TurnoutError, from_document
+from turnout.base.errors import Conflict, Failed, NotFound, TurnoutError, from_document
 
 
 @pytest.mark.parametrize("name", ["a", "shop", "web-2", "a" * 40])
@@ -54,3 +54,10 @@ def test_a_rooms_own_error_travels_as_the_general_one() -> None:
 @pytest.mark.parametrize("document", [{}, {"problem": "newer"}, {"problem": 3, "facts": "no"}])
 def test_what_a_newer_peer_says_is_a_failure(document: dict[str, object]) -> None:
     assert type(from_document(document)) is Failed
+
+
+def test_a_subject_is_named_once_and_never_swallowed_by_a_longer_word() -> None:
+    assert str(Conflict("The file a.txt is held", subject="a.txt")) == "The file a.txt is held"
+    for short in ("a", "he", "x"):
+        assert str(Conflict("The file was held", subject=short)).endswith(f": {short}")
+    assert str(Conflict("It is held")) == "It is held"

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from load import Kind, Load, Report, Target
-from tests.chaos.scenes import Aborted, Bad, FirstBad, Rollback, Scene
+from tests.chaos.kinds import Aborted, Bad, FirstBad, Rollback
+from tests.chaos.scenes import Scene
 from tests.stand import projects
-from tests.stand.stand import Stand, eventually
+from tests.stand.stand import Stand
+from tests.stand.waiting import eventually
 
 RATE = 60.0
 MIX = {

@@ -9,22 +9,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from load import Load, Target
+from load import Load, Report, Target
 from tests.stand import snapshot
 from tests.stand.projects import Project, client_of
 from tests.stand.snapshot import Snapshot
-from tests.stand.stand import Stand, eventually_async
+from tests.stand.stand import Stand
 from turnout.domain.steps import Action
-from turnout.wire.api import ActRequest, RollbackRequest
 
 ENDED = ("succeeded", "failed", "rolled_back", "aborted", "rejected")
 END_S = 90.0
 """What a deployment may take that is killed at every step."""
 SETTLE_S = 25.0
 """What may pass until nothing is left over: drains, the sweeper, restarts."""
+CLOCKS_S = 0.02
+"""How far the clocks of events and of the load may be apart."""
 MOMENTS = ("before", "inside", "after")
 TOLD_ONCE = (
     *("deployment.queued", "deployment.started", "deployment.planned", "deployment.finished"),
@@ -57,6 +59,7 @@ class Scene:
         status: How it ends.
         agent_operations: What the agent does in it, as its failpoints are called.
         undone: Whether the kill points are those of the undos, not of the steps.
+        settle_s: What may pass after a play until nothing is left over.
     """
 
     stand: Stand
@@ -65,6 +68,7 @@ class Scene:
     status: str
     agent_operations: tuple[str, ...]
     undone: bool = False
+    settle_s: float = SETTLE_S
     baseline: Snapshot = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
     plan: list[dict[str, Any]] = field(default_factory=list)
@@ -123,10 +127,10 @@ class Scene:
     async def _learn(self) -> None:
         for _ in range(2):
             await self.set_up()
-            await self._to_end(await asyncio.to_thread(self.act))
+            await self.to_end(await asyncio.to_thread(self.act))
         await self.set_up()
         deployment = await asyncio.to_thread(self.act)
-        assert await self._to_end(deployment) == self.status, self.why(deployment)
+        assert await self.to_end(deployment) == self.status, self.why(deployment)
         row = self.stand.query("select plan from deployments where id = ?", deployment)[0]
         self.plan = json.loads(row["plan"])["steps"]
         self.told = self._told(deployment)
@@ -150,12 +154,29 @@ class Scene:
         deployment = ""
         try:
             deployment = await asyncio.to_thread(self.act)
-            status = await self._to_end(deployment)
+            status = await self.to_end(deployment)
             faults = [f"never reached: {name}" for name in points if not self.reached(name)]
             faults += await self._compare(deployment, status)
         finally:
             self.arm({})
         return Played(deployment, status, faults, time.monotonic() - begun)
+
+    def late(self, played: Played, report: Report) -> list[str]:
+        """Return what the release answered after its traffic was taken back, for the record."""
+        query = (
+            "select e.at, d.release from events e join deployments d on d.id = e.deployment "
+            "where d.id = ? and e.kind = 'step.undone' and json_extract(e.data, '$.action') = ?"
+        )
+        rows = self.stand.query(query, played.deployment, Action.SWITCH.value)
+        if not rows:
+            return []
+        at = datetime.fromisoformat(rows[0]["at"]).timestamp() - time.time() + time.monotonic()
+        answered = [
+            record
+            for record in report.of(target=self.name).records
+            if record.start > at + CLOCKS_S and record.release == rows[0]["release"]
+        ]
+        return [f"answered {len(answered)} requests after the switch back"] if answered else []
 
     def points(self, moment: str) -> list[str]:
         """Return every failpoint of the server in this scene at *moment*, from the plan."""
@@ -214,7 +235,8 @@ class Scene:
         lines += [" ".join(str(value) for value in step.values()) for step in steps]
         return "\n".join([*lines, self.stand.logs()])
 
-    async def _to_end(self, deployment: str) -> str:
+    async def to_end(self, deployment: str) -> str:
+        """Wait for the end of a deployment; return how it ended."""
         beside = asyncio.create_task(self.while_it_runs(deployment))
         try:
             until = time.monotonic() + END_S
@@ -250,7 +272,7 @@ class Scene:
 
     async def _settled(self, wanted: Snapshot | None = None) -> Snapshot:
         """Return the environment once it is as wanted, or once it stays the same for long."""
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + self.settle_s
         before: Snapshot = {}
         same = 0
         while True:
@@ -272,88 +294,6 @@ class Scene:
                 about = [data.get("step"), data.get("phase"), data.get("status")]
                 told[" ".join([row["kind"], *(str(one) for one in about if one is not None)])] += 1
         return told
-
-
-class Rollback(Scene):
-    """A rollback by hand from the newest release to the one before; where it is kept warm, warm."""
-
-    adds = False
-
-    async def set_up(self) -> None:
-        query = "select live, (select max(id) from history where project = ?) as newest from scopes"
-        name = self.project.name
-        row = self.stand.query(f"{query} where project = ?", name, name)[0]
-        if row["live"] != row["newest"]:
-            await self._to_end(await asyncio.to_thread(self._back_to, 0))
-        if self.project.settings["rollout.keep_warm"] == '"0s"':
-            await eventually_async(self._one_runs, SETTLE_S, "the release before goes on running")
-
-    def act(self) -> str:
-        return self._back_to(1)
-
-    def _one_runs(self) -> bool:
-        place = f"/apps/{self.project.name}/"
-        return sum(place in found.place for found in self.stand.processes()) == 1
-
-    def _back_to(self, steps: int) -> str:
-        """Start a rollback to the newest release but *steps*; return its identifier."""
-        rows = self.stand.query(
-            "select release from history where project = ? order by id desc", self.project.name
-        )
-        request = RollbackRequest(
-            project=self.project.name, environment="production", to=rows[steps]["release"]
-        )
-        with client_of(self.stand) as client:
-            client.first_contact = 60.0
-            return str(client.post("/rollbacks", request)["id"])
-
-
-class Bad(Scene):
-    """A release that turns bad once it has traffic, so that everything is undone."""
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.project.turn_bad()
-
-
-class Aborted(Scene):
-    """A deployment that is called off while its traffic is watched."""
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.project.set(rollout_verify='"600s"')
-
-    async def while_it_runs(self, deployment: str) -> None:
-        query = "select 1 from steps where deployment = ? and action = ? and status = ?"
-        await eventually_async(
-            lambda: self.stand.query(query, deployment, Action.VERIFY.value, "running"), END_S
-        )
-        await asyncio.to_thread(self._abort, deployment)
-
-    def _abort(self, deployment: str) -> None:
-        with client_of(self.stand) as client:
-            client.first_contact = 60.0
-            client.post(f"/deployments/{deployment}/abort", ActRequest(reason="a test"))
-
-
-class FirstBad(Scene):
-    """The first release of a project turns bad: nothing may be left of it."""
-
-    _number = 0
-
-    def prepare(self) -> None:
-        self.project.turn_bad()
-
-    def act(self) -> str:
-        FirstBad._number += 1
-        self.project.rename(f"first-{FirstBad._number}")
-        return super().act()
-
-    async def while_it_runs(self, deployment: str) -> None:
-        # It has no load of its own before it is there; its first visitor makes it turn bad.
-        while self.state(deployment) not in ENDED:
-            await asyncio.to_thread(self.stand.ask, "/", f"{self.project.name}.localhost")
-            await asyncio.sleep(0.02)
 
 
 def armed(points: Iterable[str], victim: str) -> dict[str, str]:

@@ -15,10 +15,11 @@ import pytest
 
 from load import Load, Target
 from tests.chaos.house import failed
-from tests.chaos.scenes import END_S, ENDED, Scene
+from tests.chaos.scenes import ENDED, Scene
 from tests.stand import projects
 from tests.stand.mutants import FILLER, fill
-from tests.stand.stand import Stand, eventually
+from tests.stand.stand import Stand
+from tests.stand.waiting import eventually
 
 pytestmark = [
     pytest.mark.real,
@@ -28,6 +29,8 @@ pytestmark = [
 ]
 SIZE = "400m"
 """More than the 256 MiB that a host must have free before a deployment begins."""
+AFTER_S = 45.0
+"""How long a deployment may take to its end once there is space again."""
 
 
 @contextmanager
@@ -107,7 +110,7 @@ async def test_the_disk_fills_up_during_a_deployment(stand: Stand, disk: str, ac
             await asyncio.sleep(0.02)
         await load.seen(80)  # two seconds without space
         (stand.data / disk / FILLER).unlink()
-        until = time.monotonic() + END_S
+        until = time.monotonic() + AFTER_S
         while (status := scene.state(deployment)) not in ENDED:
             assert time.monotonic() < until, f"it never ended: {scene.why(deployment)}"
             await asyncio.sleep(0.05)

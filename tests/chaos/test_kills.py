@@ -28,6 +28,7 @@ async def test_killed_at_every_step(house: House, name: str, victim: str, moment
         played = await scene.play(armed(points, victim))
         await load.seen(20)
     assert not played.faults, "\n".join(played.faults)
+    assert scene.late(played, load.report()) == []
     assert failed(load.report()) == []
 
 
@@ -44,6 +45,7 @@ async def test_the_agent_dies_in_its_own_operations(house: House, name: str, mom
         played = await scene.play(dict.fromkeys(points, "kill"))
         await load.seen(20)
     assert not played.faults, "\n".join(played.faults)
+    assert scene.late(played, load.report()) == []
     assert failed(load.report()) == []
 
 

@@ -117,7 +117,14 @@ def test_acts(run: Run, fake: FakeServer, verb: str) -> None:
     assert json.loads(result.stdout)["status"] == "paused"
     (asked,) = fake.requests("POST", f"/{verb}")
     assert asked.json == {"reason": "why not"}
-    assert "paused" in run(verb, ID).stdout
+    assert run(verb, ID).stdout.splitlines()[0] == (
+        f"asked to {verb}: {ID} to shop/production (paused)"
+    )
+
+
+def test_retry_of_what_has_ended_shows_the_new_deployment(run: Run, fake: FakeServer) -> None:
+    fake.deployments["dep-000000009"] = deployment("dep-000000010", status="queued")
+    assert "(dep-000000010)" in run("retry", "dep-000000009").stdout
 
 
 def test_traffic(run: Run, fake: FakeServer, site: Path) -> None:

@@ -34,7 +34,7 @@ def test_follows_across_a_cut(run: Run, fake: FakeServer, site: Path) -> None:
     assert result.exit_code == 0, result.stderr
     streams = fake.requests("GET", "/events")
     assert [seen.headers.get("last-event-id") for seen in streams] == [None, "7"]
-    assert result.stderr.count("validation: started") == 1
+    assert result.stderr.count("validation: done") == 1
 
 
 def test_follows_across_a_restart(run: Run, running: Running, fake: FakeServer, site: Path) -> None:

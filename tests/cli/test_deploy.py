@@ -25,7 +25,7 @@ def test_deploys_and_prints_the_document(run: Run, fake: FakeServer, site: Path)
     assert asked.json["intent"]["component"]["static"]["spa"] is False
     assert asked.json["message"] == "first"
     assert asked.json["queue"] is True
-    assert "promotion: started" in result.stderr
+    assert "promotion: done" in result.stderr
 
 
 def test_human_output_says_where(run: Run, fake: FakeServer, site: Path) -> None:

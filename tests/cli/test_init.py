@@ -14,6 +14,7 @@ from turnout.cli import projectfile
 from turnout.cli.argv import argv_of
 from turnout.cli.detect import detect
 from turnout.cli.found import name_of
+from turnout.cli.python_packages import PACKAGES
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 FLASK = "from flask import Flask\napp: Flask = Flask(__name__)\n"
@@ -83,7 +84,19 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "fastapi": (
         {"main.py": FASTAPI, "requirements.txt": "fastapi\nuvicorn[standard]>=0.3\n"},
-        {"run": ("python3", "-m", "uvicorn", "main:app"), "port_env": "UVICORN_PORT", "notes": ()},
+        {
+            "run": ("python3", "-m", "uvicorn", "main:app"),
+            "port_env": "UVICORN_PORT",
+            "env": {"PYTHONPATH": ".python_packages"},
+        },
+    ),
+    "procfile in python": (
+        {"Procfile": "web: gunicorn app:app", "requirements.txt": "gunicorn\n"},
+        {"run": ("python3", "-m", "gunicorn", "app:app"), "env": {"PYTHONPATH": PACKAGES}},
+    ),
+    "procfile with python": (
+        {"Procfile": "web: python web.py"},
+        {"run": ("python3", "web.py"), "build": (), "env": {}},
     ),
     "flask": ({"app.py": FLASK}, {"port_env": "FLASK_RUN_PORT"}),
     "flask with gunicorn": (
@@ -134,6 +147,47 @@ def test_what_it_writes_can_be_read(tmp_path: Path, run: Run, name: str) -> None
         assert project.file.build is not None and project.file.build.output == expected["output"]
     assert json.loads((root / ".turnout" / "turnout.schema.json").read_text())["title"]
     assert (root / "turnout.toml").read_text().startswith("#:schema .turnout/")
+
+
+def test_requirements_are_brought_along(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"app.py": FLASK, "requirements.txt": "flask\n"})
+    found = detect(tmp_path)
+    assert found.build[:4] == ("python3", "-m", "pip", "install")
+    assert found.build[-4:] == ("--target", PACKAGES, "-r", "requirements.txt")
+    assert any(".gitignore" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"app.py": FLASK}, "flask must be installed where it runs"),
+        ({"main.py": FASTAPI, "requirements.txt": "fastapi"}, "uvicorn serves it and is missing"),
+        (
+            {"main.py": FASTAPI, "pyproject.toml": "[project]\ndependencies = ['fastapi']"},
+            "fastapi, uvicorn must be installed where it runs",
+        ),
+        ({"package.json": needs("vite")}, "its packages are not installed"),
+        ({"package.json": needs("express", scripts={"start": "node x.js"})}, "npm install"),
+    ],
+)
+def test_says_what_is_missing(tmp_path: Path, files: dict[str, str], says: str) -> None:
+    lay_out(tmp_path, files)
+    assert says in " ".join(detect(tmp_path).notes)
+
+
+def test_installed_packages_are_no_remark(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"package.json": needs("vite"), "node_modules/vite/x": ""})
+    assert detect(tmp_path).notes == ()
+
+
+def test_the_next_command_can_be_copied(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path / "my site", {"index.html": ""})
+    monkeypatch.chdir(tmp_path)
+    assert "`turnout deploy 'my site' --to production`" in run("init", "my site").stdout
+    monkeypatch.chdir(tmp_path / "my site")
+    assert "`turnout deploy --to production`" in run("init", "--force").stdout
 
 
 def test_never_overwrites(run: Run, site: Path) -> None:

@@ -62,6 +62,7 @@ def test_another_server_gets_not_a_byte(
     assert result.exit_code == 1
     assert json.loads(result.stdout)["type"] == "urn:turnout:problem:untrusted"
     assert "fingerprint" in result.stderr
+    assert "('" not in result.stderr
     assert not server.fake.seen
 
 

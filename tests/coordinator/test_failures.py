@@ -120,7 +120,14 @@ def _plan(rig: Rig, deployment: str) -> Plan:
     return plan_from_json(rig.ctx.ledger.row(deployment)["plan"])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    # Two of them at every check; all of them with the tests that take their time.
+    [
+        case if case in ("app", "site") else pytest.param(case, marks=pytest.mark.real)
+        for case in CASES
+    ],
+)
 @pytest.mark.parametrize("moment", ["inside", pytest.param("before", marks=pytest.mark.real)])
 async def test_a_failure_anywhere_leaves_the_environment_as_it_was(
     case: str, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +136,7 @@ async def test_a_failure_anywhere_leaves_the_environment_as_it_was(
         assert await _fail_everywhere(rig, start, monkeypatch, (moment,)) == []
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("undo", "case"),
     [
@@ -158,6 +166,7 @@ async def test_a_mutant_that_skips_an_undo_is_noticed(
         assert changed
 
 
+@pytest.mark.real
 async def test_every_undo_there_is_has_its_mutant(tmp_path: Path) -> None:
     found = set()
     for case in CASES:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.coordinator.hosts import bad
 from tests.coordinator.rig import APP, SITE, Rig
-from turnout.base.errors import Conflict, InvalidInput
+from turnout.base.errors import Conflict, InvalidInput, NotFound
 from turnout.wire.project import Component, StaticSpec
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +149,12 @@ async def test_a_rollback_to_what_is_live_is_refused(rig: Rig) -> None:
 
 
 async def test_nothing_to_roll_back_where_nothing_was(rig: Rig) -> None:
+    with pytest.raises(NotFound, match="Nothing was ever deployed there"):
+        await rig.rollback()
+
+
+async def test_nothing_to_roll_back_to_after_the_first_release(rig: Rig) -> None:
+    await rig.run("one")
     with pytest.raises(Conflict, match="no release to go back to"):
         await rig.rollback()
 

@@ -44,7 +44,7 @@ async def test_who_will_not_wait_is_refused_and_nothing_is_left(rig: Rig) -> Non
 
 
 async def test_many_at_once_all_end_well_and_no_more_run_than_may(rig: Rig) -> None:
-    names = [f"p{number}" for number in range(12)]
+    names = [f"p{number}" for number in range(9)]
     for name in names:
         rig.release("a", name)
     started = await asyncio.gather(

@@ -14,7 +14,8 @@ import pytest
 
 from load import Load, Target
 from tests.stand import projects
-from tests.stand.stand import Stand, eventually
+from tests.stand.stand import Stand
+from tests.stand.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 

@@ -14,7 +14,8 @@ from load import Kind, Load, Target
 from tests.e2e.conftest import SITES
 from tests.stand import projects
 from tests.stand.projects import Project
-from tests.stand.stand import Stand, eventually_async
+from tests.stand.stand import Stand
+from tests.stand.waiting import eventually_async
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio, pytest.mark.timeout(240)]
 SOURCE = Path(__file__).with_name("chat-app") / "server.js"

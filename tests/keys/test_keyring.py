@@ -79,6 +79,15 @@ def test_a_damaged_signing_key_is_named(directory: Path) -> None:
         Keyring.open(directory)
 
 
+@pytest.mark.parametrize("name", ["master.key", "signing.key"])
+def test_a_lost_key_is_not_made_anew_where_others_depend_on_it(directory: Path, name: str) -> None:
+    Keyring.open(directory).environment_key("a/b")
+    (directory / name).unlink()
+    with pytest.raises(Failed, match=f"gone.*{name}"):
+        Keyring.open(directory)
+    assert not (directory / name).exists()
+
+
 def test_another_master_key_opens_nothing(directory: Path) -> None:
     Keyring.open(directory).environment_key("a/b")
     (directory / "master.key").write_bytes(bytes(32))

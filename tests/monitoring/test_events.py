@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from turnout.base.database import Database, metadata
+from turnout.monitoring import tail
 from turnout.monitoring.events import EventLog
+from turnout.wire.api import Event
 
 pytestmark = pytest.mark.anyio
 WRITERS, EACH = 4, 40
@@ -91,3 +94,47 @@ async def test_a_follower_that_leaves_is_forgotten(log: EventLog) -> None:
     await _all(log, 1)
     await asyncio.sleep(0.05)
     assert log._waiting == set()
+
+
+async def test_many_followers_of_one_commit_ask_the_database_once(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    read = log._tail._read
+
+    def counting(seq: int) -> Sequence[Event]:
+        asked.append(seq)
+        return read(seq)
+
+    monkeypatch.setattr(log._tail, "_read", counting)
+    followers = [asyncio.create_task(_all(log, 10)) for _ in range(100)]
+    while len(log._waiting) < 100:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(_write, log, "a", 10)
+    for seen in await asyncio.gather(*followers):
+        assert seen == list(range(1, 11))
+    # Two for each commit at most: one that finds it, one that finds the end.
+    assert len(asked) <= 40
+
+
+async def test_who_is_far_behind_reads_for_itself_and_meets_the_others(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "KEPT", 5)
+    _write(log, "before", 3)
+    late = asyncio.create_task(_all(log, 3))
+    assert await late == [1, 2, 3]
+    await asyncio.to_thread(_write, log, "a", 20)
+    assert await _all(log, 23) == list(range(1, 24))
+    assert await _all(log, 2, seq=21) == [22, 23]
+
+
+async def test_one_deployment_among_others(log: EventLog) -> None:
+    await asyncio.to_thread(_write, log, "a", 3)
+    with log._database.transaction() as connection:
+        log.append(connection, "b", deployment="dep-2")
+    async with asyncio.timeout(10):
+        async for batch in log.follow(0, deployment="dep-2"):
+            if batch:
+                assert [event.seq for event in batch] == [4]
+                break

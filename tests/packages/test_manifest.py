@@ -206,7 +206,8 @@ def test_more_than_the_limits_is_refused() -> None:
     ):
         with pytest.raises(InvalidInput):
             parse(manifest_of(two).canonical, limits)
-    assert parse(manifest_of(two).canonical, Limits(files=2, total_bytes=11, file_bytes=6))
+    limits = Limits(files=2, total_bytes=11, file_bytes=6)
+    assert parse(manifest_of(two).canonical, limits) == manifest_of(two)
 
 
 def test_one_digest_cannot_have_two_sizes() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,6 @@ from pathspec import GitIgnoreSpec
 from tests.packages.workbench import Workbench
 from turnout.base.errors import InvalidInput
 from turnout.packages import hash_files, hash_helper, hashing, ignore, scan_cache
-from turnout.packages import scan as scanning
 from turnout.packages.building import build
 from turnout.packages.limits import Limits
 from turnout.packages.scan import scan
@@ -102,13 +103,13 @@ def test_a_file_that_changes_after_the_walk_is_refused(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = bench.write("one", FILES)
-    original = hash_files.hash_files
+    original = hash_files.Hashing.finish
 
-    def changing(*arguments: object) -> object:
+    def changing(hashing: hash_files.Hashing) -> dict[str, str]:
         (root / "b").write_bytes(b"longer than before")
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(hashing)
 
-    monkeypatch.setattr(scanning, "hash_files", changing)
+    monkeypatch.setattr(hash_files.Hashing, "finish", changing)
     with pytest.raises(InvalidInput, match="not at rest") as caught:
         scan(root)
     assert caught.value.subject == "b"
@@ -165,7 +166,7 @@ def test_the_limits_hold_before_anything_is_read(
     root = bench.write("one", FILES)
     with (root / "huge").open("wb") as file:
         file.truncate(1 << 40)
-    monkeypatch.setattr(scanning, "hash_files", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(hash_files, "hash_run", lambda *_: pytest.fail("read"))
     with pytest.raises(InvalidInput) as caught:
         scan(root)
     assert caught.value.subject == "huge"
@@ -189,28 +190,40 @@ def test_a_large_tree_is_shared_with_a_helper(
     root = bench.write("one", {f"d{n % 7}/f{n}": b"%d" % n for n in range(100)})
     alone = scan(root)
     shares: list[int] = []
-    original = hash_helper.hash_elsewhere
+    begun = threading.Event()
 
-    def counting(root: Path, share: list[tuple[str, hashing.Mark]]) -> list[str] | None:
-        shares.append(len(share))
-        return original(root, share)
+    def patient(root: Path, run: Sequence[tuple[str, hashing.Mark]]) -> list[str]:
+        assert begun.wait(30)
+        return hashing.hash_run(root, run)
 
-    monkeypatch.setattr(hash_files, "SHARE", 50)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(hash_files, "hash_elsewhere", counting)
+    class Counting(hash_helper.HashHelper):
+        def hash(self, run: Sequence[tuple[str, hashing.Mark]]) -> list[str] | None:
+            shares.append(len(run))
+            begun.set()
+            return super().hash(run) if dead is None else None
+
+    dead = None
+    monkeypatch.setattr(hash_files, "MANY", 50)
+    monkeypatch.setattr(hash_files, "_RUN", 10)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(hash_files, "HashHelper", Counting)
+    monkeypatch.setattr(hash_files, "hash_run", patient)
     assert scan(root).manifest == alone.manifest
-    assert shares == [50]
-    monkeypatch.setattr(hash_files, "hash_elsewhere", lambda *_: None)
+    assert set(shares) == {10}
+    dead = True
     assert scan(root).manifest == alone.manifest
 
 
 def test_the_helper_reports_a_change_like_anybody(bench: Workbench) -> None:
     root = bench.write("one", FILES)
     mark = hashing.mark_of((root / "b").stat())
-    assert hash_helper.hash_elsewhere(root, [("b", mark)]) == [hashlib.sha256(b"1").hexdigest()]
-    with pytest.raises(InvalidInput, match="not at rest") as caught:
-        hash_helper.hash_elsewhere(root, [("b", mark._replace(size=9))])
-    assert caught.value.subject == "b"
+    with hash_helper.HashHelper(root) as helper:
+        assert helper.hash([("b", mark)]) == [hashlib.sha256(b"1").hexdigest()]
+        with pytest.raises(InvalidInput, match="not at rest") as caught:
+            helper.hash([("b", mark._replace(size=9))])
+        assert caught.value.subject == "b"
+        helper._process.kill()  # type: ignore[union-attr]
+        assert helper.hash([("b", mark)]) is None
 
 
 def test_progress_is_told(bench: Workbench) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.routers.sites import OLD, OLD_RELEASE, backend, site
 from tests.routers.upstream import Client, Upstream, ask_once, free_port
-from turnout.base.errors import Failed
+from turnout.base.errors import Conflict, Failed
 from turnout.routers import envoy_process
 from turnout.routers.envoy import EnvoyRouter
 from turnout.routers.envoy_process import base_id
@@ -114,7 +114,7 @@ async def test_a_process_that_hangs_is_replaced(
 
 async def test_a_taken_port_is_named(new_router: NewRouter, port: int, short_dir: Path) -> None:
     taken = socket.create_server(("127.0.0.1", port))
-    with taken, pytest.raises(Failed, match="port is taken") as caught:
+    with taken, pytest.raises(Conflict, match="port is taken") as caught:
         await new_router().start()
     assert str(port) in str(caught.value)
     assert caught.value.next_step

@@ -81,6 +81,28 @@ async def test_forwarding_headers_tell_the_truth(
     assert not [name for name in headers if name == "forwarded" or name.startswith("x-envoy")]
 
 
+async def test_the_default_site_answers_on_the_bare_address_and_on_no_strange_name(
+    router: EnvoyRouter, port: int, apps: Apps
+) -> None:
+    await router.apply([site(backend(OLD, apps[0].address), default=True)])
+    for host in (f"127.0.0.1:{port}", "127.0.0.1", "10.1.2.3:80", f"localhost:{port}", "[::1]"):
+        assert (await ask_once(port, host)).status == 200, host
+    previews = (f"{NEW_RELEASE[:12]}--shop.test", f"{OLD_RELEASE[:12]}--other.test")
+    for host in ("evil.test", "10.1.2.3.evil.test", "localhost.evil.test", *previews):
+        assert (await ask_once(port, host)).status == 404, host
+
+
+async def test_http_1_0_is_answered_with_and_without_a_host(
+    router: EnvoyRouter, port: int, apps: Apps
+) -> None:
+    await router.apply([site(backend(OLD, apps[0].address), default=True)])
+    for host in (b"Host: shop.test\r\n", b""):
+        stream = await anyio.connect_tcp("127.0.0.1", port)
+        async with stream:
+            await stream.send(b"GET / HTTP/1.0\r\n" + host + b"\r\n")
+            assert b" 200 " in (await stream.receive()).partition(b"\r\n")[0]
+
+
 @pytest.mark.parametrize("host", ["shop.test", "shop.test:8080", "SHOP.test", "shop.test:80"])
 async def test_hosts_match_with_any_port_and_case(
     router: EnvoyRouter, port: int, apps: Apps, host: str

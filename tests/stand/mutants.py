@@ -34,7 +34,9 @@ def install(names: Iterable[str]) -> None:
     failpoints.reached = _reached
     # Workflows are taken up through a queue that is looked at every second; that waiting is
     # all that changes here, and it would be most of the time of the crash tests.
-    Queue.__init__.__kwdefaults__["polling_interval_sec"] = 0.05
+    defaults = Queue.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["polling_interval_sec"] = 0.05
     local._spawn = _spawn  # type: ignore[assignment]
     for name in names:
         FAULTS[name]()
@@ -140,19 +142,17 @@ def _no_discard() -> None:
     _replace("DISCARD", _nothing)
 
 
-def _done_twice() -> None:
-    """A step that is taken up again forgets that it was done."""
-    from turnout.coordinator.ledger import Ledger
+def _told_twice() -> None:
+    """A step that is done is recorded twice."""
+    from turnout.monitoring.events import EventLog
 
-    original = Ledger.begin_step
+    original = EventLog.append
 
-    def begin_step(self: Ledger, deployment: str, position: int, status: str) -> Any:
-        row = dict(original(self, deployment, position, status))
-        if row["status"] in ("done", "undone"):
-            row["status"] = "running"
-        return row
+    def append(self: EventLog, connection: Any, kind: str, **data: Any) -> None:
+        for _ in range(2 if kind == "step.done" else 1):
+            original(self, connection, kind, **data)
 
-    Ledger.begin_step = begin_step  # type: ignore[method-assign]
+    EventLog.append = append  # type: ignore[method-assign]
 
 
 async def _nothing(_ctx: Any, _job: Any, _host: str, _args: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,5 +171,5 @@ FAULTS = {
     "no-conceal": _no_conceal,
     "no-unstage": _no_unstage,
     "no-discard": _no_discard,
-    "done-twice": _done_twice,
+    "told-twice": _told_twice,
 }

@@ -121,7 +121,7 @@ def _host(facts: HostFacts, names: dict[str, str], scope: str) -> Snapshot:
 def _files(stand: Stand, names: dict[str, str], project: str, environment: str) -> Snapshot:
     host = stand.data / "host"
     found: Snapshot = {}
-    for area in ("apps", "sites", "instances", "logs", "claims"):
+    for area in ("apps", "sites", "instances", "claims"):
         found[area] = sorted(
             _named(entry.name, names) for entry in _entries(host / area / project / environment)
         )
@@ -157,7 +157,10 @@ def _answers(stand: Stand, names: dict[str, str], project: str, environment: str
     host = f"{project}.localhost"
     if environment != "production":
         host = f"{environment}.{host}"
-    answer = stand.ask("/", host)
+    try:
+        answer = stand.ask("/", host)
+    except OSError as error:
+        return {"status": type(error).__name__}
     release = answer.headers.get("x-turnout-release", "")
     return {"status": answer.status, "release": names.get(release, "other") if release else ""}
 

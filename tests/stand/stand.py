@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import json
@@ -16,17 +15,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.stand import mutants, processes, zygote
 from tests.stand.ports import free_port
+from tests.stand.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("turnout")
 READY_S = 60.0
+_WELL_S = 0.1
+_QUICK_ENDS = 20
+"""So many servers in a row that end before they can have served: it does not start at all."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,16 @@ class Stand:
         trouble: list[BaseException] = []
 
         def watch() -> None:
+            quick = 0
             while not over.is_set():
                 try:
                     if not self.running():
+                        begun = time.monotonic()
                         self.start(wait=False)
+                        self._await_end(_WELL_S)
+                        # Kills come one after another, but none of them before it serves.
+                        quick = quick + 1 if time.monotonic() - begun < _WELL_S else 0
+                        assert quick < _QUICK_ENDS, f"it does not stay up: {self.logs()}"
                     self._await_end(0.2)
                 except BaseException as error:
                     trouble.append(error)
@@ -321,20 +330,3 @@ class Stand:
         if self._child is None:
             return None
         return self._child.wait(10)
-
-
-async def eventually_async(
-    condition: Callable[[], Any], seconds: float = 15.0, what: str = ""
-) -> Any:
-    """Return the first true value of *condition*, which is called in a thread."""
-    return await asyncio.to_thread(eventually, condition, seconds, what)
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
-    """Return the first true value of *condition*; fail if there is none in time."""
-    until = time.monotonic() + seconds
-    while True:
-        if value := condition():
-            return value
-        assert time.monotonic() < until, what or "it did not come true in time"
-        time.sleep(0.02)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -22,14 +25,24 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run(given.data, given.socket, given.host, given.http, given.token_file)
     except TurnoutError as error:
+        _tell(error)
         sys.stderr.write(f"{error}\n{error.next_step}\n" if error.next_step else f"{error}\n")
         return error.exit_code
     return 0
 
 
+def _tell(error: TurnoutError) -> None:
+    """Give the error as a document to a program that started us and reads our first line."""
+    if not os.isatty(1):
+        with contextlib.suppress(OSError):
+            os.write(1, json.dumps(error.to_document()).encode() + b"\n")
+
+
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (
+        colon and host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
+    ):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 

@@ -67,6 +67,7 @@ class Agent:
         """Sweep what a crash left, and bring up what carries traffic.
 
         Raises:
+            Conflict: The router's port is taken.
             Failed: The router or the origin cannot start.
         """
         await asyncio.to_thread(self._releases.sweep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def environment(
     else:
         listen = {wanted.run.port_env: str(port)}
     return {
-        "PATH": os.environ.get("PATH", _PATH),
+        "PATH": search_path(os.environ.get("PATH", _PATH)),
         "LANG": "C.UTF-8",
         **wanted.run.variables,
         "HOME": str(directory / "home"),
@@ -110,3 +111,17 @@ def environment(
         "TURNOUT_INSTANCE": key_of(wanted),
         **listen,
     }
+
+
+def search_path(inherited: str) -> str:
+    """Return the PATH for apps: the agent's own, less the environment that Turnout runs in.
+
+    An app that found Turnout's Python would live on Turnout's libraries by accident, and break
+    with the next version of Turnout.
+    """
+    if sys.prefix == sys.base_prefix:
+        return inherited
+    own = Path(sys.prefix, "bin")
+    return os.pathsep.join(
+        part for part in inherited.split(os.pathsep) if part and Path(part) != own
+    )

@@ -44,9 +44,11 @@ async def page(layout: Layout, wanted: wire.LogsWanted) -> wire.LogPage:
 
 
 def tail(layout: Layout, scope: str, revision: str, count: int) -> tuple[str, ...]:
-    """Return the text of the last *count* lines of a revision."""
-    wanted = wire.LogsWanted(scope=scope, revision=revision, tail=count)
-    return tuple(line.text for line in _page(layout, wanted).lines)
+    """Return the text of the last lines that a revision's app wrote, at most *count*."""
+    wanted = wire.LogsWanted(scope=scope, revision=revision, tail=2 * count)
+    # What the keeper said in between would only push out what the app said of its trouble.
+    said = [line.text for line in _page(layout, wanted).lines if line.stream != "turnout"]
+    return tuple(said[-count:])
 
 
 def _page(layout: Layout, wanted: wire.LogsWanted) -> wire.LogPage:

@@ -45,7 +45,7 @@ def run(
         token_file: Holds a token that peers must show; None where the socket's mode is enough.
 
     Raises:
-        Conflict: Another agent runs on this data.
+        Conflict: Another agent runs on this data, or the router's port is taken.
         Failed: The router or the static origin cannot start.
     """
     os.umask(0o077)
@@ -111,6 +111,7 @@ def _only_one(lock: Path) -> Iterator[None]:
                 subject=str(lock.parent),
                 why=f"its process is {pid}" if pid else "",
                 next_step="Stop it first, or use another data directory.",
+                facts={"agent": pid},
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -17,6 +17,8 @@ from turnout.wire import agent as wire
 
 PATIENCE = 5.0
 """Seconds to wait for transfers to end; releases that then cannot go, go the next time."""
+LOGS_KEPT = 10
+"""Revisions of a scope whose logs stay after they are gone, newest first."""
 
 
 class Pruning:
@@ -58,23 +60,30 @@ class Pruning:
         scope = wanted.scope
         routed = self._routing.revisions(scope)
         keep = set(wanted.revisions) | routed
-        areas = (
-            self._layout.instances,
-            self._layout.sites,
-            self._layout.apps,
-            self._layout.logs,
-        )
+        areas = (self._layout.instances, self._layout.sites, self._layout.apps)
         found = {revision for area in areas for revision in revisions(area, scope)}
         for revision in sorted(found - keep):
             await self._instances.remove(scope, revision)
             await self._trees.remove_site(scope, revision)
-            logs = self._layout.instance_log(scope, revision, 0).parent
-            if logs.is_dir():
-                await asyncio.to_thread(remove_tree, logs)
-                records.remove_empty(logs.parent, levels=2)
+        await asyncio.to_thread(self._prune_logs, scope, keep)
         if not keep and not wanted.releases:
             await self._trees.remove_bridge(scope)
         return sorted(found - keep)
+
+    def _prune_logs(self, scope: str, keep: set[str]) -> None:
+        """Remove the logs of all but the newest revisions that are gone.
+
+        What a failed release wrote is wanted just after it was taken back.
+        """
+        directories = [
+            self._layout.instance_log(scope, revision, 0).parent
+            for revision in revisions(self._layout.logs, scope)
+            if revision not in keep
+        ]
+        directories.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for logs in directories[LOGS_KEPT:]:
+            remove_tree(logs)
+            records.remove_empty(logs.parent, levels=2)
 
     async def _prune_releases(self) -> list[str]:
         async with self._trees.exclusive(PATIENCE) as quiet:

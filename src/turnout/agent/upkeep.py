@@ -49,10 +49,18 @@ class Upkeep:
         """Start the origin and the router, and tell the router what every scope wants.
 
         Raises:
-            Failed: One of them cannot start.
+            Conflict: The router's port is taken.
+            Failed: One of them cannot start; then none is left that was not there before.
         """
+        served = await self._origin.alive()
         await self._origin.start()
-        await self._router.start()
+        try:
+            await self._router.start()
+        except BaseException:
+            # Nobody can reach the origin now; what ran before may be wanted by the next try.
+            if not served:
+                await self._origin.stop()
+            raise
         try:
             await self._routing.reconcile(force=True)
         except TurnoutError as error:

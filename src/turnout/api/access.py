@@ -72,5 +72,5 @@ def _refusal(sent: bool) -> Unauthenticated:
     return Unauthenticated(
         "The token is not valid" if sent else "A token is needed",
         why="it is malformed, unknown, expired or revoked" if sent else "",
-        next_step="Send 'Authorization: Bearer <token>'; 'turnout login' saves one.",
+        next_step="Send 'Authorization: Bearer <token>'; 'turnout up' saves one for its user.",
     )

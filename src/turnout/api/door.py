@@ -153,7 +153,7 @@ class Door:
                 "This server does not answer to that host name",
                 subject=hosts[0][:100] if hosts else "",
                 why="a name that is not expected may have been made to point here by a stranger",
-                next_step="Use the address that the server printed, or add the name to its hosts.",
+                next_step="Use the address that the server printed, or start it with --name and this name.",
             )
         path = scope["path"]
         if self._pages is None or path == "/api" or path.startswith("/api/"):

@@ -5,7 +5,7 @@ The coordinator and the package store satisfy them; tests bring their own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from turnout.packages.manifest import Manifest
@@ -73,6 +73,10 @@ class Store(Protocol):
     def has(self, project: str, release: str) -> bool: ...
 
     def missing(self, project: str, manifest: Manifest) -> Iterable[str]: ...
+
+    def held_parts(
+        self, project: str, manifest: Manifest
+    ) -> Mapping[str, Sequence[tuple[int, int]]]: ...
 
     def add_segment(self, project: str, data: bytes) -> int: ...
 

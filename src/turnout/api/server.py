@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from turnout.api.connections import Connection
 from turnout.api.door import is_loopback
 from turnout.base.errors import Conflict, InvalidInput, Refused
 
@@ -115,6 +116,7 @@ async def serve(
         )
     config = uvicorn.Config(
         app,
+        http=Connection,
         # Our own logging stays as it is, and the door writes the access lines.
         log_config=None,
         access_log=False,
@@ -129,7 +131,7 @@ async def serve(
     )
     config.load()
     if tls is not None:
-        config.ssl = _context(tls)
+        config.ssl = tls_context(tls)
     door = bound or bind(host, port)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[door]))
@@ -166,7 +168,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """Return what a certificate makes of a connection.
+
+    Raises:
+        InvalidInput: It cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

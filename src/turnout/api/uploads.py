@@ -101,8 +101,14 @@ def _open(rooms: House, project: str, data: bytes) -> UploadOpened:
         _enter(rooms, project, manifest, "")
         return UploadOpened(release=release, missing=(), complete=True)
     missing = tuple(rooms.store.missing(project, manifest))
+    held = rooms.store.held_parts(project, manifest)
     rooms.manifests.keep(project, manifest)
-    return UploadOpened(release=release, missing=missing, complete=False)
+    return UploadOpened(
+        release=release,
+        missing=missing,
+        held_parts={digest: tuple(parts) for digest, parts in held.items()},
+        complete=False,
+    )
 
 
 def _commit(rooms: House, project: str, release: str, message: str) -> ReleaseDocument:

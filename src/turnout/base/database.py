@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from turnout.base.errors import Exhausted, Failed
+from turnout.base.errors import Exhausted, Failed, InvalidInput
 
 metadata = sa.MetaData(
     naming_convention={
@@ -30,6 +30,8 @@ metadata = sa.MetaData(
     }
 )
 
+
+_DRIVERS = ("sqlite", "postgresql+psycopg")
 
 _WRITER = 0x7475726E
 """The advisory lock of PostgreSQL that a writer holds: "turn" in ASCII."""
@@ -53,6 +55,9 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL, ``sqlite:////path`` or ``postgresql+psycopg://…``.
+
+    Raises:
+        InvalidInput: It is no such URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -108,7 +113,13 @@ class Database:
 
 
 def _engine(url: str) -> sa.Engine:
-    parsed = sa.make_url(url)
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        # The text may hold a password, so it is not repeated.
+        raise _not_an_address("it does not look like one") from None
+    if parsed.drivername not in _DRIVERS:
+        raise _not_an_address(f"it begins with {parsed.drivername[:40]!r}")
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_size=10, pool_pre_ping=True)
     engine = sa.create_engine(url, connect_args={"timeout": 30})
@@ -145,20 +156,43 @@ def _be_the_one_writer(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
 
 
+def _not_an_address(why: str) -> InvalidInput:
+    return InvalidInput(
+        "That is no address of a database",
+        why=why,
+        next_step="Give sqlite:////PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+    )
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
-        text = str(getattr(error, "orig", error))
-        if any(sign in text for sign in ("disk is full", "disk I/O", "No space left")):
-            raise Exhausted(
-                "The database could not be written",
-                why=text,
-                next_step="Free disk space on the volume of the data directory, then try again.",
-            ) from error
+    except sa.exc.DatabaseError as error:
+        # The kinds below it, such as a broken constraint, are for those who asked.
+        if type(error) is sa.exc.OperationalError:
+            raise _unusable(error) from error
+        if type(error) is not sa.exc.DatabaseError:
+            raise
         raise Failed(
-            "The database cannot be used",
-            why=text,
-            next_step="Run 'turnout doctor' on the server's machine.",
+            "The database is damaged",
+            why=str(error.orig),
+            next_step="Stop the server, keep a copy, and put back a backup of the database.",
         ) from error
+    except sa.exc.TimeoutError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: sa.exc.SQLAlchemyError) -> Failed:
+    text = str(getattr(error, "orig", error))
+    if any(sign in text for sign in ("disk is full", "disk I/O", "No space left")):
+        return Exhausted(
+            "The database could not be written",
+            why=text,
+            next_step="Free disk space on the volume of the data directory, then try again.",
+        )
+    return Failed(
+        "The database cannot be used",
+        why=text,
+        next_step="Make it reachable and writable, then try again.",
+    )

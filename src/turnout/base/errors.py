@@ -18,6 +18,7 @@ of the command-line contract; the problem type is the last part of an RFC 9457 `
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 
@@ -54,7 +55,7 @@ class TurnoutError(Exception):
 
     def __str__(self) -> str:
         text = self.what
-        if self.subject and self.subject not in text:
+        if not names(text, self.subject):
             text += f": {self.subject}"
         if self.why:
             text += f" ({self.why})"
@@ -130,6 +131,11 @@ class Aborted(TurnoutError):
     """Somebody called it off."""
 
     exit_code, status, problem = 5, 409, "aborted"
+
+
+def names(text: str, subject: str) -> bool:
+    """Return whether *text* names *subject* as a word of its own, or there is none to name."""
+    return not subject or bool(re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text))
 
 
 def from_document(document: dict[str, Any]) -> TurnoutError:

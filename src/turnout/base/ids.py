@@ -39,7 +39,7 @@ def check_name(name: str, kind: str) -> str:
     Raises:
         InvalidInput: It may not; the message says what is allowed.
     """
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise InvalidInput(
             f"{name[:60]!r} cannot name {kind}",
             why="names are 1 to 40 lower-case letters, digits and inner hyphens",

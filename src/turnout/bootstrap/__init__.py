@@ -15,7 +15,16 @@ import typer
 
 from turnout.base.errors import InvalidInput
 from turnout.base.rundir import run_directory
-from turnout.bootstrap.options import HOST, Options, default_data, only_one, parse_address
+from turnout.bootstrap.options import (
+    HOST,
+    Options,
+    default_data,
+    explained,
+    only_one,
+    own_database,
+    parse_address,
+    sites_address,
+)
 from turnout.cli.app import app
 
 
@@ -24,7 +33,7 @@ def main() -> None:
     app()
 
 
-@app.command("up")
+@app.command("up", rich_help_panel="This machine")
 def up(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where API and dashboard listen.")
@@ -37,7 +46,15 @@ def up(
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="postgresql+psycopg://…; else SQLite in the data."),
+        typer.Option(
+            metavar="URL",
+            envvar="TURNOUT_DATABASE",
+            help="postgresql+psycopg://…; else SQLite in the data.",
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host name that clients use for the API; repeatable."),
     ] = None,
     tls_cert: Annotated[
         Path | None,
@@ -58,17 +75,19 @@ def up(
             next_step="Give both --tls-cert and --tls-key, or neither.",
         )
     place = (data or default_data()).expanduser().resolve()
+    door = parse_address(listen, "--listen")
     options = Options(
-        listen=parse_address(listen, "--listen"),
-        http=parse_address(http, "--http"),
+        listen=door,
+        http=sites_address(http, door),
         data=place,
-        database=database or f"sqlite:///{place}/turnout.db",
+        database=database or own_database(place),
+        names=tuple(name or ()),
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
         stop_apps=stop_apps,
         json=json,
     )
     os.umask(0o077)
-    with only_one(place):
+    with only_one(place), explained(place):
         import asyncio
 
         from turnout.bootstrap.server import serve

@@ -14,13 +14,13 @@ import structlog
 import turnout
 from turnout.api import app as api
 from turnout.api.door import AllowedHosts
-from turnout.api.server import Tls, bind, require_tls
+from turnout.api.server import Tls, bind, require_tls, tls_context
 from turnout.api.server import serve as serve_api
 from turnout.base import logs
 from turnout.base.database import Database
 from turnout.base.errors import TurnoutError
 from turnout.base.rundir import run_directory
-from turnout.bootstrap.options import HOST, Options
+from turnout.bootstrap.options import HOST, Options, reached_at
 from turnout.cli import credentials, output
 from turnout.coordinator.context import Context, Settings
 from turnout.coordinator.engine import Engine
@@ -58,9 +58,7 @@ async def serve(options: Options) -> None:
 
     run_dir = run_directory(options.data / "host")
     host_data = options.data / "host"
-    await ensure_agent(host_data, run_dir, HOST, options.http)
-    host = AgentHost(HOST, agent_socket(run_dir))
-
+    # What can be refused is opened first: a server that cannot come up leaves no agent behind.
     database = Database(options.database)
     database.migrate()
     events = EventLog(database)
@@ -68,10 +66,12 @@ async def serve(options: Options) -> None:
     store = Store(options.data / "store", keyring)
     store.sweep()
     ledger = Ledger(database, events)
+    await ensure_agent(host_data, run_dir, HOST, options.http)
+    host = AgentHost(HOST, agent_socket(run_dir))
 
-    def tell_breaker(name: str, state: str) -> None:
+    def tell_breaker(name: str, service: str, state: str) -> None:
         with database.transaction() as connection:
-            events.append(connection, f"breaker.{state}", host=name)
+            events.append(connection, f"breaker.{state}", host=name, service=service)
 
     ctx = Context(
         ledger=ledger,
@@ -101,18 +101,19 @@ async def serve(options: Options) -> None:
             data=str(options.data),
         ),
         uploads_dir=options.data / "uploads",
-        hosts=AllowedHosts(options.listen[0]),
+        hosts=AllowedHosts(options.listen[0], options.names),
         pages=pages.app(),
         closing=closing,
     )
     await coordinator.launch()
     care = asyncio.create_task(_care_for_agent(host_data, run_dir, options.http))
 
-    def ready(name: str, port: int) -> None:
-        scheme = "https" if tls else "http"
-        shown = f"[{name}]" if ":" in name else name
-        address = f"{scheme}://{shown}:{port}"
-        _save_login(tokens, address, fingerprint)
+    name, port = reached_at(options.listen[0]), bound.getsockname()[1]
+    address = f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
+    # Before the first answer: a client that comes at once must find its token.
+    _save_login(tokens, address, fingerprint)
+
+    def ready(_name: str, _port: int) -> None:
         _greet(options, address, f"{address}/login?code={sessions.new_code()}", fingerprint)
 
     try:
@@ -120,10 +121,12 @@ async def serve(options: Options) -> None:
     finally:
         care.cancel()
         await asyncio.gather(care, return_exceptions=True)
+        await coordinator.close()
         if options.stop_apps:
             await host.halt()
             await stop_agent(run_dir, HOST)
         await host.close()
+        database.close()
 
 
 async def _care_for_agent(data: Path, run_dir: Path, http: tuple[str, int]) -> None:
@@ -147,10 +150,14 @@ def _stop_on_signal() -> asyncio.Event:
 def _tls(options: Options) -> tuple[Tls | None, str | None]:
     """Return the certificate to serve with, and its fingerprint where clients must pin it."""
     if options.tls is not None:
-        return Tls(*options.tls), None
+        given = Tls(*options.tls)
+        tls_context(given)  # a wrong one is refused before anything runs
+        return given, None
     if not require_tls(options.listen[0]):
         return None, None
-    certificate, key, fingerprint = self_signed(options.data / "tls", [options.listen[0]])
+    host = options.listen[0]
+    hosts = list(dict.fromkeys((*options.names, reached_at(host), host, "localhost")))
+    certificate, key, fingerprint = self_signed(options.data / "tls", hosts)
     return Tls(certificate, key), fingerprint
 
 
@@ -161,6 +168,8 @@ def _save_login(tokens: Tokens, address: str, fingerprint: str | None) -> None:
         with contextlib.suppress(TurnoutError):
             known = credentials.lookup(address)
             if known.token and tokens.verify(known.token):
+                if known.fingerprint != fingerprint:  # the certificate was renewed
+                    credentials.save(address, known.token, fingerprint)
                 return
         token = tokens.rotate_local()
     credentials.save(address, token, fingerprint)

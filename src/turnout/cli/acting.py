@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnout.cli import options
+from turnout.cli import options, output
 
 
 def pause(
@@ -61,4 +61,12 @@ def _act(verb: str, deployment: str, reason: str, session: options.Session) -> N
     request = ActRequest(reason=options.check_text(reason, "reason"))
     with session.client() as client:
         document = client.post(f"/deployments/{identifier}/{verb}", request)
-    show(document, as_json=session.json)
+    if session.json or document.get("id") != identifier:
+        show(document, as_json=session.json)  # a retry of what had ended is a new deployment
+        return
+    from turnout.cli.client import understood
+    from turnout.cli.rendering import asked_lines
+    from turnout.wire.api import DeploymentDocument
+
+    for line in asked_lines(verb, understood(DeploymentDocument, document)):
+        output.out(line)

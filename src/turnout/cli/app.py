@@ -17,6 +17,8 @@ app = typer.Typer(
     name="turnout",
     cls=Commands,
     help="Moves live web traffic onto a new release without dropping a request, and back.",
+    epilog="First `turnout up`, and leave it running; then, in a project, `turnout init` and "
+    "`turnout deploy --to production`.",
     no_args_is_help=True,
     add_completion=False,
     # A pretty traceback shows local variables, and one of them may be a token.

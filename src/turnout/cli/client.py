@@ -6,25 +6,32 @@ for again; the server does the work once.
 
 from __future__ import annotations
 
-import ssl
+import hmac
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from turnout.base.errors import Failed, TurnoutError, Unreachable, Untrusted
+from turnout.cli import output
 from turnout.cli.credentials import Login
+from turnout.cli.lost import Lost, certificate_error, is_lost, lost_as_such
 from turnout.cli.problems import error_of
-from turnout.cli.transport import open_http
+from turnout.cli.starting import START_S, server_starts
+from turnout.cli.transport import is_loopback, open_http
 
 if TYPE_CHECKING:
     from turnout.cli.events import EventStream
 
 FIRST_CONTACT_S = 1.0
 """How long a server that has not answered yet is asked; nobody waits for one that is not up."""
+
+LOGIN_S = 2.0
+"""How long the login of a server that has just begun to listen may take to be saved."""
 
 RESTART_S = 60.0
 """How long a server that has answered before may be away, for a restart."""
@@ -43,11 +50,20 @@ class Client:
     Args:
         login: Its address, and the token.
         on_wait: Told once when the server is away and once when it is back.
+        saved_login: Finds the saved login again, for a server that starts meanwhile saves one;
+            None if the user gave the token.
     """
 
-    def __init__(self, login: Login, on_wait: Callable[[bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        login: Login,
+        on_wait: Callable[[bool], None] | None = None,
+        saved_login: Callable[[], Login] | None = None,
+    ) -> None:
         self.login = login
         self.on_wait = on_wait
+        self._saved_login = saved_login
+        self._authorised = False
         self.answered = False
         self.first_contact = FIRST_CONTACT_S
         self.http = open_http(login)
@@ -107,11 +123,21 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Send a request until there is an answer, and return it if it is a good one."""
-        request = self.http.build_request(
-            method, path, params=params, content=content, headers=headers
-        )
-        response = self.persist(lambda: self._once(request))
+
+        def once() -> httpx2.Response:
+            # Built anew every time, for the login may be another one by now.
+            return self._once(
+                self.http.build_request(
+                    method, path, params=params, content=content, headers=headers
+                )
+            )
+
+        response = self.persist(once)
+        # A server listens a moment before it saves its login.
+        if response.status_code == 401 and self._look_again(LOGIN_S if self._is_ours() else 0.0):
+            response = self.persist(once)
         if response.is_success:
+            self._authorised = True
             return response
         raise self.error_in(response)
 
@@ -131,7 +157,7 @@ class Client:
 
     def unreachable(self, error: Exception) -> TurnoutError:
         """Return the error for a server that did not answer."""
-        refusal = _certificate_error(error)
+        refusal = certificate_error(error)
         if refusal is not None:
             return Untrusted(
                 "The server is not the one that is trusted",
@@ -163,23 +189,53 @@ class Client:
         from stamina.instrumentation import set_on_retry_hooks
 
         set_on_retry_hooks([])  # its default hook would log to standard output
-        self._away(True)
-        try:
+
+        def again(patience: float) -> AnswerT:
             for attempt in stamina.retry_context(
                 on=lambda error: isinstance(error, Lost) and not error.hopeless,
                 attempts=None,
-                timeout=self.patience,
+                timeout=patience,
                 wait_initial=0.1,
                 wait_max=1.0,
                 wait_jitter=0.1,
             ):
                 with attempt:
+                    self._look_again()
                     return once()
-        except Lost as lost:
-            raise self.unreachable(lost.error) from lost.error
+            raise AssertionError("the last attempt returns or raises")
+
+        self._away(True)
+        try:
+            return again(self.patience)
+        except Lost as still:
+            if still.hopeless or self.answered or not self._is_ours():
+                raise self.unreachable(still.error) from still.error
         finally:
             self._away(False)
-        raise AssertionError("the last attempt returns or raises")
+        output.err(f"the server at {self.login.address} is starting; waiting for it")
+        try:
+            return again(START_S)
+        except Lost as lost:
+            raise self.unreachable(lost.error) from lost.error
+
+    def _is_ours(self) -> bool:
+        """Return whether the server may be one of this user that starts on this machine."""
+        return is_loopback(urlsplit(self.login.address).hostname or "") and server_starts()
+
+    def _look_again(self, patience: float = 0.0) -> bool:
+        """Take the login that was saved meanwhile; return whether there is a new one."""
+        if self._saved_login is None or self._authorised:
+            return False
+        until = time.monotonic() + patience
+        while True:
+            login = self._saved_login()
+            if login.token is not None and not _same_login(login, self.login):
+                self.http.close()
+                self.login, self.http = login, open_http(login)
+                return True
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
 
     def _away(self, away: bool) -> None:
         if self.on_wait is not None and self.answered:
@@ -189,7 +245,7 @@ class Client:
         with lost_as_such():
             response = self.http.send(request)
         self.answered = True
-        if _again(response):
+        if is_lost(response):
             raise Lost(httpx2.RemoteProtocolError(f"status {response.status_code}"))
         return response
 
@@ -217,53 +273,9 @@ def understood(model: type[ModelT], document: JsonObject) -> ModelT:
         raise _unknown_answer(model.__name__, f"{where}: {first['msg']}") from None
 
 
-class Lost(Exception):
-    """No answer came.
-
-    Attributes:
-        error: What happened instead.
-        hopeless: Whether asking again cannot help.
-    """
-
-    def __init__(self, error: httpx2.HTTPError) -> None:
-        super().__init__(str(error))
-        self.error = error
-        wrong = (
-            httpx2.UnsupportedProtocol,
-            httpx2.LocalProtocolError,
-            httpx2.ProxyError,
-            httpx2.SSEError,
-        )
-        self.hopeless = (
-            not isinstance(error, httpx2.TransportError)
-            or isinstance(error, wrong)
-            or _certificate_error(error) is not None
-        )
-
-
-@contextmanager
-def lost_as_such() -> Iterator[None]:
-    """Raise :class:`Lost` for an error of the connection."""
-    try:
-        yield
-    except httpx2.HTTPError as error:
-        raise Lost(error) from error
-
-
-def _again(response: httpx2.Response) -> bool:
-    """Return whether the server asks to repeat: busy with this key, or a gateway without it."""
-    if response.status_code == 409:
-        return "retry-after" in response.headers
-    from_gateway = "json" not in response.headers.get("content-type", "")
-    return response.status_code in (502, 503, 504) and from_gateway
-
-
-def _certificate_error(error: BaseException | None) -> str | None:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return str(error.verify_message if error.args[1:] else error)
-        error = error.__cause__ or error.__context__
-    return None
+def _same_login(one: Login, other: Login) -> bool:
+    same_token = hmac.compare_digest(one.token or "", other.token or "")
+    return same_token and one.address == other.address
 
 
 def _unknown_answer(subject: str, why: str) -> Failed:

@@ -37,17 +37,25 @@ class Priority(StrEnum):
     URGENT = "urgent"
 
 
-To = Annotated[str, typer.Option("--to", metavar="ENV", help="The environment.")]
+To = Annotated[
+    str, typer.Option("--to", metavar="ENV", help="The environment, such as production.")
+]
 StrategyOption = Annotated[
-    Strategy | None, typer.Option("--strategy", help="Else that of the environment.")
+    Strategy | None,
+    typer.Option("--strategy", help="How traffic is moved; else as the environment says."),
 ]
-PriorityOption = Annotated[Priority, typer.Option("--priority", help="Its place in the queue.")]
-Message = Annotated[str, typer.Option("--message", "-m", metavar="TEXT", help="What is new.")]
+PriorityOption = Annotated[
+    Priority, typer.Option("--priority", help="Its place among those that wait.")
+]
+Message = Annotated[
+    str, typer.Option("--message", "-m", metavar="TEXT", help="What is new; kept with the release.")
+]
 NoQueue = Annotated[
-    bool, typer.Option("--no-queue", help="Exit 7 if another deployment is under way.")
+    bool,
+    options.flag("--no-queue", help="Exit 7 if another deployment is under way; do not wait."),
 ]
-NoBuild = Annotated[bool, typer.Option("--no-build", help="Package what was built before.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not follow it to its end.")]
+NoBuild = Annotated[bool, options.flag("--no-build", help="Package what an earlier build left.")]
+NoWait = Annotated[bool, options.flag("--no-wait", help="Do not follow it to its end.")]
 
 
 def deploy(
@@ -108,7 +116,7 @@ def plan(
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Print the exact steps that ``deploy`` would run now, and run none.
+    """Print the exact steps that `deploy` would run now, and run none.
 
     The release is uploaded, so that the deployment that follows finds it there; no environment
     changes.

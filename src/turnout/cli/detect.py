@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from turnout.base.errors import InvalidInput
-from turnout.cli import detect_node, detect_python
+from turnout.cli import detect_node, detect_python, python_packages
 from turnout.cli.argv import argv_of
 from turnout.cli.found import Found, text_of
 
@@ -51,13 +51,14 @@ def _procfile(directory: Path) -> Found | None:
         if colon and name.strip() == "web":
             words = argv_of(command.strip(), f"line {number} of Procfile")
             port_env, notes = detect_python.port_of(words)
-            return Found(
+            found = Found(
                 kind="a server app",
                 run=tuple(words),
                 port_env=port_env,
                 because=(f"Procfile has a web process: {command.strip()}",),
                 notes=notes,
             )
+            return python_packages.of_procfile(found, directory)
     return None
 
 

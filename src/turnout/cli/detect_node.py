@@ -37,6 +37,10 @@ _SERVERS = ("express", "fastify", "koa", "hono", "@hapi/hapi", "@nestjs/core", "
 _LOCKS = (("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"), ("bun.lock", "bun"))
 _ENTRIES = ("server.js", "server.mjs", "server.cjs")
 _NODE_ENV = {"NODE_ENV": "production"}
+_NOT_INSTALLED = (
+    "its packages are not installed; install them first (npm install), for the build needs them "
+    "and a server app takes node_modules along"
+)
 
 
 def detect(directory: Path) -> Found | None:
@@ -48,6 +52,15 @@ def detect(directory: Path) -> Found | None:
     if not (directory / "package.json").is_file():
         return _bare_server(directory)
     package = _read(directory / "package.json")
+    found = _described(directory, package)
+    if found is None or not (found.build or found.run):
+        return found
+    if not _table(package, "dependencies") or (directory / "node_modules").is_dir():
+        return found
+    return replace(found, notes=(*found.notes, _NOT_INSTALLED))
+
+
+def _described(directory: Path, package: dict[str, Any]) -> Found | None:
     scripts = {key: str(value) for key, value in _table(package, "scripts").items()}
     needs = {**_table(package, "devDependencies"), **_table(package, "dependencies")}
     build = _build(directory, scripts)

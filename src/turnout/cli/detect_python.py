@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from turnout.cli.found import Found, text_of
+from turnout.cli.python_packages import with_packages
 
 _MODULES = ("app", "main", "wsgi", "asgi", "server", "application")
 _APP = re.compile(
@@ -33,12 +34,15 @@ def detect(directory: Path) -> Found | None:
             continue
         found = _APP.search(source)
         if found is not None:
-            return _served(f"{module}:{found[1]}", found[2], needs)
+            app = _served(f"{module}:{found[1]}", found[2], needs)
+            return with_packages(app, directory, needs | {app.run[2]})
         if "__main__" in source or needs or "serve_forever" in source:
             because = (f"there is a {module}.py",)
             run = ("python3", f"{module}.py")
-            return Found("a Python app", run, because=because, notes=(_READ_PORT,))
-    return _django(directory, needs)
+            program = Found("a Python app", run, because=because, notes=(_READ_PORT,))
+            return with_packages(program, directory, needs)
+    django = _django(directory, needs)
+    return django and with_packages(django, directory, needs | {"django", "gunicorn"})
 
 
 def port_of(words: list[str]) -> tuple[str, tuple[str, ...]]:
@@ -63,8 +67,8 @@ def _served(target: str, framework: str, needs: set[str]) -> Found:
     notes: tuple[str, ...] = ()
     if server in needs:
         because.append(f"the requirements name {server}")
-    else:
-        notes = (f"{server} must be installed where it runs",)
+    elif needs:
+        notes = (f"{server} serves it and is missing in the requirements",)
     run = ("python3", "-m", server, target)
     return Found(
         "a Python app", run, port_env=_PORT_ENV[server], because=tuple(because), notes=notes
@@ -79,7 +83,8 @@ def _django(directory: Path, needs: set[str]) -> Found | None:
     )
     if settings is None:
         return None
-    notes = () if "gunicorn" in needs else ("gunicorn must be installed where it runs",)
+    missing = "gunicorn serves it and is missing in the requirements"
+    notes = () if "gunicorn" in needs else (missing,)
     return Found(
         "a Django app",
         ("python3", "-m", "gunicorn", f"{settings[1]}.wsgi:application"),

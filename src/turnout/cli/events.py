@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from turnout.base.errors import Unreachable
 from turnout.cli import client as clients
-from turnout.cli.client import Client, Lost, lost_as_such
+from turnout.cli.client import Client
+from turnout.cli.lost import Lost, lost_as_such
 from turnout.wire.api import Event
 
 QUIET_S = 20.0

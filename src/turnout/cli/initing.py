@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +14,20 @@ from turnout.base.errors import Conflict, Failed
 from turnout.base.ids import check_name
 from turnout.cli import options, output
 
-Force = Annotated[bool, typer.Option("--force", help="Replace a turnout.toml that is there.")]
+Force = Annotated[bool, options.flag("--force", help="Replace a turnout.toml that is there.")]
 
 
 def init(
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The project.")] = Path(),
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The project's directory.")] = Path(),
     project: Annotated[
-        str | None, typer.Option("--project", metavar="NAME", help="Else that of the directory.")
+        str | None,
+        typer.Option("--project", metavar="NAME", help="Its name; else that of the directory."),
     ] = None,
     force: Force = False,
     json: options.Json = False,
     server: options.Server = None,
     token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
 ) -> None:
     """Look at a project, write turnout.toml, and say what was found."""
     from turnout.cli.detect import detect
@@ -32,7 +35,11 @@ def init(
     from turnout.cli.problems import visible
     from turnout.cli.template import SCHEMA_FILE, render
 
-    del server, token  # taken, for every command takes them; nothing here asks a server
+    del (
+        server,
+        token,
+        fingerprint,
+    )  # taken, for every command takes them; nothing here asks a server
     found = detect(path)
     name = check_name(project or name_of(path), "a project")
     target = path / "turnout.toml"
@@ -57,7 +64,8 @@ def init(
         output.out(visible(f"  because {reason}"))
     for note in found.notes:
         output.out(visible(f"  check this: {note}"))
-    output.out(f"next: `turnout deploy {path} --to production`")
+    where = "" if path == Path() else f" {shlex.quote(str(path))}"
+    output.out(visible(f"next: `turnout deploy{where} --to production`"))
 
 
 def schema_text() -> str:

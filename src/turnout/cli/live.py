@@ -14,6 +14,7 @@ from rich.text import Text
 
 from turnout.cli.problems import visible
 from turnout.cli.progress import Progress, elapsed_text, upload_text
+from turnout.cli.values import show_duration
 
 if TYPE_CHECKING:
     from turnout.cli.board import Board, PhaseLine
@@ -60,7 +61,7 @@ class LiveProgress(Progress):
         if self.board is None:
             return
         line = self.board.apply(event)
-        if event.kind in ("step.retry", "step.failed", "step.undo_failed"):
+        if line and event.kind in ("step.retry", "step.undo_failed"):
             self.note(line)
 
     def away(self, away: bool) -> None:
@@ -103,7 +104,7 @@ class LiveProgress(Progress):
 
 def _detail(line: PhaseLine) -> Text:
     if line.took is not None:
-        return Text(elapsed_text(line.took), style="dim")
+        return Text(show_duration(line.took), style="dim")
     return Text(visible(line.step), style="dim", overflow="ellipsis", no_wrap=True)
 
 

@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 OfStatus = Annotated[Status | None, typer.Option("--status", help="Only in this status.")]
-Wanted = Annotated[str | None, typer.Argument(metavar="[ENV]", help="Only this environment.")]
+Wanted = Annotated[str | None, typer.Argument(metavar="ENV", help="Only this environment.")]
 
 
 def status(

@@ -135,7 +135,8 @@ def _wording(error: ErrorDetails) -> str:
             return f"must be {word} {_as_written(facts[fact], error['input'])}"
     if kind in _KINDS:
         return _KINDS[kind]
-    return error["msg"].replace("Input should be", "must be").replace("Input should", "must")
+    text = re.sub(r"^\w+ should", "must", error["msg"])
+    return re.sub(r" after validation, not \d+$", "", text)
 
 
 def _as_written(limit: float, given: object) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,16 @@ from turnout.cli import credentials
 if TYPE_CHECKING:
     from turnout.cli.client import Client
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+_COMMON = "Common options"
+"""The panel of the help for what every command takes; its own options stand before."""
+
+
+def flag(*names: str, help: str, panel: str | None = None) -> Any:
+    """Return an option without a value; its help shows no type."""
+    return typer.Option(*names, metavar="", help=help, rich_help_panel=panel)
+
+
+Json = Annotated[bool, flag("--json", help="Print JSON on standard output.", panel=_COMMON)]
 Server = Annotated[
     str | None,
     typer.Option(
@@ -24,12 +34,17 @@ Server = Annotated[
         metavar="URL",
         envvar="TURNOUT_URL",
         help="The server; else the saved login, else http://127.0.0.1:7700.",
+        rich_help_panel=_COMMON,
     ),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", metavar="TOKEN", envvar="TURNOUT_TOKEN", help="Else that of the saved login."
+        "--token",
+        metavar="TOKEN",
+        envvar="TURNOUT_TOKEN",
+        help="What authenticates you; else that of the saved login.",
+        rich_help_panel=_COMMON,
     ),
 ]
 Fingerprint = Annotated[
@@ -39,22 +54,29 @@ Fingerprint = Annotated[
         metavar="SHA256",
         envvar="TURNOUT_FINGERPRINT",
         help="Trust the server's certificate with this fingerprint, and no other.",
+        rich_help_panel=_COMMON,
     ),
 ]
 Project = Annotated[
     str | None,
-    typer.Option("--project", metavar="NAME", help="Else that of turnout.toml."),
+    typer.Option("--project", metavar="NAME", help="The project; else that of turnout.toml."),
 ]
 EnvironmentOption = Annotated[
     str | None, typer.Option("--environment", metavar="ENV", help="Only this environment.")
 ]
-EnvironmentName = Annotated[str, typer.Argument(metavar="ENV", help="The environment.")]
-DeploymentId = Annotated[str, typer.Argument(metavar="ID", help="The deployment.")]
+EnvironmentName = Annotated[
+    str, typer.Argument(metavar="ENV", help="The environment, such as production.")
+]
+DeploymentId = Annotated[
+    str, typer.Argument(metavar="ID", help="The deployment, as `turnout list` shows it.")
+]
 PathArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[PATH]", help="The project; else where turnout.toml is."),
+    typer.Argument(metavar="PATH", help="The project; else where turnout.toml is, here or above."),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="Items on a page.")]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, max=200, help="Items on a page.")
+]
 Cursor = Annotated[
     str | None,
     typer.Option("--cursor", metavar="CURSOR", help="The next_cursor of the page before."),
@@ -68,12 +90,13 @@ class Session:
 
     json: bool
     login: credentials.Login
+    saved_login: Callable[[], credentials.Login] | None = None
 
     def client(self, on_wait: Callable[[bool], None] | None = None) -> Client:
         """Return a client for the server."""
         from turnout.cli.client import Client
 
-        return Client(self.login, on_wait)
+        return Client(self.login, on_wait, self.saved_login)
 
 
 def session(json: bool, server: str | None, token: str | None, fingerprint: str | None) -> Session:
@@ -93,7 +116,8 @@ def session(json: bool, server: str | None, token: str | None, fingerprint: str 
         login = replace(login, token=token)
     if fingerprint:
         login = replace(login, fingerprint=credentials.check_fingerprint(fingerprint))
-    return Session(json, login)
+    find = None if token or fingerprint else partial(credentials.lookup, server or None)
+    return Session(json, login, find)
 
 
 def check_text(text: str, what: str) -> str:

@@ -14,6 +14,7 @@ from turnout.base.errors import (
     Unauthenticated,
     Unreachable,
     from_document,
+    names,
 )
 
 TYPE_PREFIX = "urn:turnout:problem:"
@@ -92,7 +93,7 @@ def error_of(status: int, document: object, text: str = "") -> TurnoutError:
 def text_of(error: TurnoutError) -> str:
     """Return what happened, to what, why, and what to do next, for a terminal."""
     lines = [f"error: {error.what}"]
-    if error.subject and error.subject not in error.what:
+    if not names(error.what, error.subject):
         lines[0] += f": {error.subject}"
     if error.why:
         lines += [f"  {line}" for line in error.why.splitlines()]

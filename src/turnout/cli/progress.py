@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from turnout.wire.api import Event
 
 
+_UPLOAD_S = 2.0
+"""Seconds between two lines about one upload."""
+
+
 class Progress:
     """Plain lines, for logs and pipes."""
 
@@ -38,9 +42,10 @@ class Progress:
 
     def uploading(self, sent: int, total: int, reused: int) -> None:
         """Show how much of the missing content has arrived, in bytes."""
-        now = time.monotonic()
-        if sent == 0 or sent == total or now - self._said_upload >= 2:
-            self._said_upload = now
+        if not sent and total:
+            self._said_upload = time.monotonic()  # it begins; a quick one is told once, at its end
+        elif sent == total or time.monotonic() - self._said_upload >= _UPLOAD_S:
+            self._said_upload = time.monotonic()
             self.note(f"upload: {upload_text(sent, total, reused)}")
 
     def follow(self, board: Board) -> None:
@@ -69,9 +74,12 @@ def open_progress() -> Progress:
 
 def upload_text(sent: int, total: int, reused: int) -> str:
     """Return how far an upload is, in words."""
+    there = f"; {show_bytes(reused)} were there already" if reused else ""
     if not total:
-        return f"nothing to send, {show_bytes(reused)} are there already"
-    return f"{show_bytes(sent)} of {show_bytes(total)}, {show_bytes(reused)} are there already"
+        return f"nothing to send{there}"
+    if sent == total:
+        return f"{show_bytes(total)} sent{there}"
+    return f"{show_bytes(sent)} of {show_bytes(total)}{there}"
 
 
 def elapsed_text(seconds: float) -> str:

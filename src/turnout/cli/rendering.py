@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from turnout.wire.api import (
     DeploymentDetail,
     DeploymentDocument,
     EnvironmentDocument,
+    Event,
     LogEntry,
     PlanDocument,
     ReleaseDocument,
@@ -19,6 +21,8 @@ from turnout.wire.api import (
 )
 
 Row = Sequence[str]
+
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 _STYLES = {"succeeded": "green", "failed": "red", "rolled_back": "red", "aborted": "yellow"}
 _TICKS = {"done": "+", "failed": "x", "undone": "<", "undo_failed": "!", "running": ">"}
@@ -37,18 +41,33 @@ def outcome(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
     if document.status == "rolled_back" and document.previous_release:
         yield f"  {document.previous_release[:12]} serves again", ""
     if document.reason:
-        for line in document.reason.splitlines():
+        for line in (*document.reason.splitlines(), *last_words(document)):
             yield f"  {visible(line)}", ""
     if document.status == "succeeded" or document.status not in _STYLES:
         yield f"  site:    {visible(document.url)}", "bold"
         yield f"  release: {visible(document.release_url)}", ""
     if document.uploaded_bytes or document.reused_bytes:
         sent, reused = show_bytes(document.uploaded_bytes), show_bytes(document.reused_bytes)
-        yield f"  sent {sent}, reused {reused}", "dim"
+        yield f"  sent {sent} packed, reused {reused}", "dim"
     if document.status in ("failed", "rolled_back"):
         yield f"next: `turnout show {document.id}` and `turnout logs {document.id}` tell more", ""
     elif document.status not in _STYLES:
         yield f"next: `turnout events {document.id} -f` follows it", ""
+
+
+def last_words(document: DeploymentDocument) -> Iterator[str]:
+    """Yield the last log lines of the instance that ended a deployment, if there are any."""
+    facts = (document.problem or {}).get("facts")
+    lines = facts.get("log_tail") if isinstance(facts, dict) else None
+    for line in lines if isinstance(lines, list) else ():
+        yield f"log | {line}"
+
+
+def asked_lines(verb: str, document: DeploymentDocument) -> Iterator[str]:
+    """Yield lines that say what a deployment under way was asked for; it may take a moment."""
+    status = document.status.replace("_", " ")
+    yield f"asked to {verb}: {document.id} to {document.project}/{document.environment} ({status})"
+    yield f"next: `turnout events {document.id} -f` follows it"
 
 
 def plan_lines(plan: PlanDocument) -> Iterator[str]:
@@ -80,7 +99,7 @@ def detail_lines(detail: DeploymentDetail) -> Iterator[str]:
     yield visible(f"  site      {detail.url}")
     if detail.message:
         yield visible(f"  message   {detail.message}")
-    for index, line in enumerate(detail.reason.splitlines()):
+    for index, line in enumerate((*detail.reason.splitlines(), *last_words(detail))):
         yield visible(f"  {'' if index else 'reason':9} {line}")
     for phase in detail.phases:
         took = ""
@@ -172,6 +191,24 @@ def log_line(entry: LogEntry) -> str:
     return visible(f"{at} {entry.host} {entry.source} | {entry.text}")
 
 
+def event_line(event: Event) -> str:
+    """Return an event as one line; what only programs need is left to ``--json``."""
+    at = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    place = f"{event.project}/{event.environment}" if event.project else "-"
+    facts = {key: value for key, value in event.data.items() if value not in (None, "")}
+    group = event.kind.partition(".")[0]
+    text = ""
+    if group in ("phase", "step"):
+        text = f"  {facts.pop('phase', '')}"
+    if group == "step":
+        text += f": {placed(str(facts.pop('title', '')), facts.get('host'))}"
+        facts = {key: facts[key] for key in ("attempt", "delay_s", "error") if key in facts}
+        if facts.get("attempt") == 1:
+            del facts["attempt"]
+    pairs = "".join(f"  {key}={_DIGEST.sub(_short, str(value))}" for key, value in facts.items())
+    return visible(f"{event.seq} {at} {place} {event.deployment or '-'} {event.kind}{text}{pairs}")
+
+
 def moment(at: datetime | None) -> str:
     """Return a time in the local zone, to the second."""
     return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -183,6 +220,10 @@ def table(rows: Iterator[Row]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _short(digest: re.Match[str]) -> str:
+    return digest[0][:12]
 
 
 def _latency(latencies: dict[str, float], name: str) -> str:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 Release = Annotated[
     str | None,
-    typer.Option("--to", metavar="RELEASE", help="At least 6 digits of it; else the one before."),
+    typer.Option(
+        "--to", metavar="RELEASE", help="At least 6 digits of a kept one; else the one before."
+    ),
 ]
-PlanOnly = Annotated[bool, typer.Option("--plan", help="Print the steps and run none.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not follow it to its end.")]
+PlanOnly = Annotated[bool, options.flag("--plan", help="Print the steps and run none.")]
+NoWait = Annotated[bool, options.flag("--no-wait", help="Do not follow it to its end.")]
 
 
 def rollback(

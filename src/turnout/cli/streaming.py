@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     from turnout.wire.api import Event, LogEntry
 
 _PAGE = 500
+_LAST_SEQ = 2**53
+"""No event has a larger number; JSON readers count so far exactly."""
 _REMEMBERED = 20_000
 """Log lines that are known after a new connection, which begins with the last ones again."""
 
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")]
-Which = Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this deployment's.")]
+Follow = Annotated[bool, options.flag("--follow", "-f", help="Go on with what comes.")]
+Which = Annotated[str | None, typer.Argument(metavar="ID", help="Only those of this deployment.")]
 After = Annotated[
     int | None,
-    typer.Option("--after", metavar="SEQ", min=0, max=2**53, help="Only later events."),
+    typer.Option("--after", metavar="SEQ", min=0, help="Only those with a later number."),
 ]
-Tail = Annotated[int, typer.Option("--tail", "-n", min=0, max=10_000, help="The last lines.")]
+Tail = Annotated[
+    int,
+    typer.Option("--tail", "-n", metavar="LINES", min=0, max=10_000, help="So many last lines."),
+]
 
 
 def events(
@@ -36,16 +41,22 @@ def events(
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Print events, oldest first; -f goes on until the deployment ends, or for ever."""
+    """Print events, oldest first.
+
+    With -f it goes on: with an ID until that deployment ends, without one for ever.
+    """
+    from turnout.cli.rendering import event_line
+
     session = options.session(json, server, token, fingerprint)
     identifier = None if deployment is None else options.check_id(deployment)
+    after = None if after is None else min(after, _LAST_SEQ)
     with session.client(_away) as client:
         source = client.events(identifier, after) if follow else _stored(client, identifier, after)
         for event in source:
             if session.json:
                 output.json_line(event.model_dump(mode="json"))
             else:
-                output.out(_event_line(event))
+                output.out(event_line(event))
 
 
 def logs(
@@ -57,7 +68,10 @@ def logs(
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Print the log of a deployment, its application instances included."""
+    """Print what the instances of a deployment wrote, oldest first.
+
+    With -f it goes on until the deployment ends.
+    """
     from turnout.cli.rendering import log_line
     from turnout.wire.api import LogEntry
 
@@ -119,15 +133,6 @@ def _followed_log(client: Client, deployment: str, tail: int) -> Iterator[LogEnt
         # Without "end" the server stopped: it is asked again, for at least what may be new.
         tail = max(tail, 200)
         time.sleep(0.3)
-
-
-def _event_line(event: Event) -> str:
-    from turnout.cli.problems import visible
-
-    at = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    place = f"{event.project}/{event.environment}" if event.project else "-"
-    facts = " ".join(f"{key}={value}" for key, value in event.data.items() if value is not None)
-    return visible(f"{event.seq} {at} {place} {event.deployment or '-'} {event.kind} {facts}")
 
 
 def _away(away: bool) -> None:

@@ -47,7 +47,8 @@ def _build(found: Found) -> list[str]:
         return []
     lines = ["[build]"]
     if found.build:
-        lines.append(f"command = {_list(found.build)}   # runs here, before packaging; no shell")
+        lines.append("# Runs here, before packaging; program and arguments, no shell.")
+        lines.append(f"command = {_list(found.build)}")
     lines.append(f"output = {_text(found.output)}   # what is packaged")
     return [*lines, ""]
 
@@ -55,8 +56,9 @@ def _build(found: Found) -> list[str]:
 def _run(found: Found) -> list[str]:
     lines = [
         "[run]",
-        f"command = {_list(found.run)}   # started by its arguments; no shell",
-        f"port_env = {_text(found.port_env)}   # the program is told its port here",
+        "# Started in the release's directory; program and arguments, no shell.",
+        f"command = {_list(found.run)}",
+        f"port_env = {_text(found.port_env)}   # the variable that tells it its port",
         "instances = 1",
         'stop_grace = "10s"        # between the polite and the hard stop',
     ]

@@ -127,7 +127,7 @@ def _send(
     show(0)
     pool = ThreadPoolExecutor(STREAMS, thread_name_prefix="upload")
     try:
-        for segment in build(scanned, opened.missing):
+        for segment in build(scanned, opened.missing, opened.held_parts):
             under_way[pool.submit(send, segment)] = segment.plain_bytes
             settle(STREAMS - 1)
         settle(0)

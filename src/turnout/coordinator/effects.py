@@ -14,6 +14,7 @@ from typing import Any
 from turnout.base.errors import Exhausted, Failed
 from turnout.coordinator import routing, sealing, standing, sweeping, verifying
 from turnout.coordinator.context import Context
+from turnout.coordinator.fleet import ROUTER
 from turnout.coordinator.job import Job, aborted
 from turnout.domain.phases import Kind
 from turnout.domain.steps import Action
@@ -206,7 +207,7 @@ async def drain(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> R
     await routing.reroute(ctx, job.project, job.environment, host, without={args["revision"]})
     wanted = wire.DrainWanted(scope=job.scope, revision=args["revision"], deadline=args["deadline"])
     found = await ctx.fleet.call(
-        host, lambda driver: driver.drain(wanted), float(args["deadline"]) + 30.0
+        host, lambda driver: driver.drain(wanted), float(args["deadline"]) + 30.0, ROUTER
     )
     return {"left": found.left}
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
@@ -23,6 +24,8 @@ APPLICATION_VERSION = "1"
 WorkflowBody = Callable[[str], Awaitable[None]]
 
 _UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_BATCH = 100
 _THREADS = 16
 
 
@@ -86,6 +89,20 @@ class Engine:
         """Return whether the workflow of this deployment will never go on."""
         found = await DBOS.get_workflow_status_async(deployment_id)
         return found is not None and found.status not in _UNDER_WAY
+
+    async def forget_ended(self, before: datetime) -> int:
+        """Delete the checkpoints of workflows that ended before a time; return how many."""
+        gone = 0
+        while ended := await DBOS.list_workflows_async(
+            status=list(_ENDED),
+            completed_before=before.isoformat(),
+            limit=_BATCH,
+            load_input=False,
+            load_output=False,
+        ):
+            await DBOS.delete_workflows_async([one.workflow_id for one in ended])
+            gone += len(ended)
+        return gone
 
     async def send(self, deployment_id: str, topic: str, message: dict[str, Any]) -> None:
         """Send a message that :func:`receive` of that workflow gets, even after a restart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ from turnout.wire.agent import HostFacts
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+AGENT, ROUTER = "agent", "router"
+"""The services of a host, each with a circuit of its own."""
+
 DEADLINE_S = 60.0
 """For calls that name no deadline of their own."""
 
@@ -28,17 +32,17 @@ class Fleet:
 
     Args:
         hosts: The drivers, by the host's name.
-        tell_breaker: Called with a host's name and ``open`` or ``closed`` when that changes,
+        tell_breaker: Called with a host, a service and ``open`` or ``closed`` when that changes,
             in a thread of its own.
     """
 
     def __init__(
         self,
         hosts: Mapping[str, Host],
-        tell_breaker: Callable[[str, str], None] = lambda _host, _state: None,
+        tell_breaker: Callable[[str, str, str], None] = lambda _host, _service, _state: None,
     ) -> None:
         self._hosts = dict(hosts)
-        self._breakers = {name: Breaker() for name in hosts}
+        self._breakers: defaultdict[tuple[str, str], Breaker] = defaultdict(Breaker)
         self._tell = tell_breaker
         self._telling: set[asyncio.Future[None]] = set()
 
@@ -52,13 +56,17 @@ class Fleet:
         name: str,
         work: Callable[[Host], Awaitable[T]],
         deadline: float = DEADLINE_S,
+        service: str = AGENT,
     ) -> T:
-        """Ask one host, unless its circuit is open.
+        """Ask one service of a host, unless its circuit is open.
+
+        A sick router opens its own circuit and leaves that of the agent alone.
 
         Args:
             name: The host.
             work: What is asked of its driver.
             deadline: Seconds after which the call is given up.
+            service: :data:`AGENT`, or :data:`ROUTER` for what its router has to do.
 
         Raises:
             NotFound: No host has that name.
@@ -71,12 +79,12 @@ class Fleet:
                 why=f"this server has {', '.join(self._hosts) or 'none'}",
                 next_step="Correct 'hosts' in turnout.toml.",
             )
-        rest = self._breakers[name].closed_in(clock.monotonic())
+        rest = self._breakers[name, service].closed_in(clock.monotonic())
         if rest > 0:
             raise Unreachable(
-                "The host is left alone for a moment",
+                f"The {service} of the host is left alone for a moment",
                 subject=name,
-                why="it failed to answer several times in a row",
+                why="it failed several times in a row",
                 next_step=f"It is asked again in {rest:.1f} s; 'turnout doctor' looks at it.",
                 facts={"retry_after_s": round(rest, 3)},
             )
@@ -84,7 +92,7 @@ class Fleet:
             async with asyncio.timeout(deadline):
                 answer = await work(self._hosts[name])
         except TimeoutError:
-            self._note(name, well=False)
+            self._note(name, service, well=False)
             raise Unreachable(
                 "The host did not answer in time",
                 subject=name,
@@ -92,13 +100,13 @@ class Fleet:
                 next_step="Look at the host with 'turnout doctor'.",
             ) from None
         except Unreachable:
-            self._note(name, well=False)
+            self._note(name, service, well=False)
             raise
-        except TurnoutError:
-            # It answered, if only that it would not.
-            self._note(name, well=True)
+        except TurnoutError as error:
+            # The agent answered, if only that it would not; its router may have failed even so.
+            self._note(name, service, well=service == AGENT or not isinstance(error, Failed))
             raise
-        self._note(name, well=True)
+        self._note(name, service, well=True)
         return answer
 
     async def state(self, record: ScopeRecord, names: Sequence[str] = ()) -> ScopeState:
@@ -133,13 +141,13 @@ class Fleet:
             bridged=record.bridged,
         )
 
-    def _note(self, name: str, *, well: bool) -> None:
-        before = self._breakers[name]
+    def _note(self, name: str, service: str, *, well: bool) -> None:
+        before = self._breakers[name, service]
         after = before.succeeded() if well else before.failed(clock.monotonic())
-        self._breakers[name] = after
+        self._breakers[name, service] = after
         if (before.opened_at is None) != (after.opened_at is None):
             state = "closed" if after.opened_at is None else "open"
-            telling = asyncio.ensure_future(asyncio.to_thread(self._tell, name, state))
+            telling = asyncio.ensure_future(asyncio.to_thread(self._tell, name, service, state))
             self._telling.add(telling)
             telling.add_done_callback(self._told)
 

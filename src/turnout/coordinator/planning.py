@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from turnout import rollback, strategies
-from turnout.base.errors import Conflict, InvalidInput, TurnoutError, Unreachable
+from turnout.base.errors import Conflict, InvalidInput, NotFound, TurnoutError, Unreachable
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, job_of
 from turnout.coordinator.standing import ScopeRecord, Standing, read_scope, revision_of
@@ -36,7 +36,7 @@ async def plan_rollback(ctx: Context, project: str, environment: str, to: str | 
         Conflict: There is nothing to go back to, or it is live already.
         InvalidInput: *to* names no kept release, or more than one.
     """
-    record = await scope_or_empty(ctx, project, environment)
+    record = await existing_scope(ctx, project, environment)
     target = await asyncio.to_thread(choose_target, ctx, record, to)
     return await _plan_back(ctx, record, target)
 
@@ -59,9 +59,7 @@ def choose_target(ctx: Context, record: ScopeRecord, to: str | None) -> Standing
             raise Conflict(
                 "There is no release to go back to",
                 subject=record.scope,
-                why="none was live here before"
-                if record.live
-                else "no release is live in this environment",
+                why=_why_no_way_back(record),
                 next_step="Name one with --to; 'turnout releases' lists them.",
             )
         target = record.previous
@@ -114,15 +112,39 @@ async def record_plan(ctx: Context, deployment: str) -> dict[str, Any]:
     return {}
 
 
+async def existing_scope(ctx: Context, project: str, environment: str) -> ScopeRecord:
+    """Return a scope in which something was deployed at least once.
+
+    Raises:
+        NotFound: Nothing was ever deployed there.
+    """
+    record = await asyncio.to_thread(_read_scope, ctx, project, environment)
+    if record is None:
+        raise NotFound(
+            "Nothing was ever deployed there",
+            subject=f"{project}/{environment}"[:100],
+            next_step="'turnout status' shows the environments.",
+        )
+    return record
+
+
 async def scope_or_empty(ctx: Context, project: str, environment: str) -> ScopeRecord:
     """Return a scope, or an empty one where nothing was ever deployed."""
-
-    def read() -> ScopeRecord | None:
-        with ctx.ledger.database.reading() as connection:
-            return read_scope(connection, project, environment)
-
-    found = await asyncio.to_thread(read)
+    found = await asyncio.to_thread(_read_scope, ctx, project, environment)
     return found or ScopeRecord(project, environment, None, 0, None, None, None, None, False, ())
+
+
+def _why_no_way_back(record: ScopeRecord) -> str:
+    if record.live is None:
+        return "no release is live in this environment"
+    if len(record.entries) > 1:
+        return "no earlier one is left; what a rollback went past has to be named"
+    return "none was live here before"
+
+
+def _read_scope(ctx: Context, project: str, environment: str) -> ScopeRecord | None:
+    with ctx.ledger.database.reading() as connection:
+        return read_scope(connection, project, environment)
 
 
 async def _plan_with_patience(ctx: Context, job: Job) -> Plan:

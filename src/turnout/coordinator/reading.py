@@ -9,9 +9,11 @@ from functools import partial
 import sqlalchemy as sa
 
 from turnout.base import clock
-from turnout.base.errors import InvalidInput, NotFound, TurnoutError
+from turnout.base.errors import InvalidInput, TurnoutError
 from turnout.coordinator import documents, seeing, standing
 from turnout.coordinator.context import Context
+from turnout.coordinator.fleet import ROUTER
+from turnout.coordinator.planning import existing_scope
 from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.tables import deployments, phases
 from turnout.domain.transitions import ENDED, Status
@@ -125,7 +127,7 @@ class Reader:
         Raises:
             NotFound: Nothing was ever deployed there.
         """
-        record = await self._record(project, environment)
+        record = await existing_scope(self._ctx, project, environment)
         return await asyncio.to_thread(self._environment, record, await self._all_facts())
 
     async def traffic(self, project: str, environment: str) -> TrafficDocument:
@@ -135,10 +137,12 @@ class Reader:
             NotFound: Nothing was ever deployed there.
             Unreachable: A host does not answer.
         """
-        record = await self._record(project, environment)
+        record = await existing_scope(self._ctx, project, environment)
         rows: list[TrafficRow] = []
         for host in self._ctx.fleet.names:
-            report = await self._ctx.fleet.call(host, lambda driver: driver.traffic(record.scope))
+            report = await self._ctx.fleet.call(
+                host, lambda driver: driver.traffic(record.scope), service=ROUTER
+            )
             total = sum(one.requests for one in report.revisions)
             rows += [seeing.traffic_row(host, one, total) for one in report.revisions]
         return TrafficDocument(project=project, environment=environment, rows=tuple(rows))
@@ -189,20 +193,6 @@ class Reader:
                 return
             now = await asyncio.to_thread(self._ctx.ledger.row, deployment)
             ended = Status(now["status"]) in ENDED
-
-    async def _record(self, project: str, environment: str) -> ScopeRecord:
-        def read() -> ScopeRecord | None:
-            with self._ctx.ledger.database.reading() as connection:
-                return standing.read_scope(connection, project, environment)
-
-        record = await asyncio.to_thread(read)
-        if record is None:
-            raise NotFound(
-                "Nothing was ever deployed there",
-                subject=f"{project}/{environment}"[:100],
-                next_step="'turnout status' shows the environments.",
-            )
-        return record
 
     async def _all_facts(self) -> dict[str, wire.HostFacts | None]:
         found: dict[str, wire.HostFacts | None] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout.base.errors import Failed
 from turnout.coordinator.context import Context, domains_of
-from turnout.coordinator.fleet import host_state
+from turnout.coordinator.fleet import ROUTER, host_state
 from turnout.coordinator.job import Job
 from turnout.coordinator.standing import ScopeRecord, read_scope
 from turnout.domain.facts import HostState, Revision
@@ -62,7 +62,7 @@ async def reroute(
             next_step="Deploy the release again.",
         )
     if not known:
-        await ctx.fleet.call(host, lambda driver: driver.unroute(record.scope))
+        await ctx.fleet.call(host, lambda driver: driver.unroute(record.scope), service=ROUTER)
         return {"version": ""}
     old = _intent(record)
     intent = (
@@ -77,7 +77,9 @@ async def reroute(
         weights=split,
         revisions=tuple(known.values()),
     )
-    applied = await ctx.fleet.call(host, lambda driver: driver.route(wanted), ROUTE_DEADLINE_S)
+    applied = await ctx.fleet.call(
+        host, lambda driver: driver.route(wanted), ROUTE_DEADLINE_S, ROUTER
+    )
     return {"version": applied.version, "took_ms": applied.took_ms, "weights": split}
 
 

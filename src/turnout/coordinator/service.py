@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from turnout.base import clock
 from turnout.base.errors import Conflict, NotFound
 from turnout.base.ids import new_id
-from turnout.coordinator import acting, documents, planning, standing
+from turnout.coordinator import acting, documents, housekeeping, planning, standing
 from turnout.coordinator.acting import Verb
 from turnout.coordinator.admission import PRIORITIES, Admission
 from turnout.coordinator.context import Context
@@ -59,6 +59,9 @@ class Coordinator(Reader):
         self._tasks = [
             asyncio.create_task(admission.work(), name="admission"),
             asyncio.create_task(Sweeper(self._ctx).work(), name="sweeper"),
+            asyncio.create_task(
+                housekeeping.work(self._engine, self._ctx.ledger.events), name="housekeeping"
+            ),
         ]
 
     async def close(self) -> None:
@@ -107,8 +110,9 @@ class Coordinator(Reader):
         Raises:
             Conflict: There is nothing to go back to.
             InvalidInput: ``to`` names no kept release.
+            NotFound: Nothing was ever deployed there.
         """
-        record = await planning.scope_or_empty(self._ctx, request.project, request.environment)
+        record = await planning.existing_scope(self._ctx, request.project, request.environment)
         target = await asyncio.to_thread(planning.choose_target, self._ctx, record, request.to)
         document = await self._insert(
             Kind.ROLLBACK,

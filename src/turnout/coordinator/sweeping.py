@@ -16,7 +16,7 @@ from turnout.base import clock
 from turnout.base.errors import TurnoutError
 from turnout.coordinator import routing, standing
 from turnout.coordinator.context import Context
-from turnout.coordinator.fleet import host_state
+from turnout.coordinator.fleet import ROUTER, host_state
 from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.tables import deployments
 from turnout.domain.facts import HostState
@@ -152,7 +152,7 @@ async def _retire(ctx: Context, record: ScopeRecord, host: str, revision: str) -
     drain = wire.DrainWanted(
         scope=record.scope, revision=revision, deadline=rollout.drain if rollout else 0.0
     )
-    await ctx.fleet.call(host, lambda driver: driver.drain(drain), drain.deadline + 30.0)
+    await ctx.fleet.call(host, lambda driver: driver.drain(drain), drain.deadline + 30.0, ROUTER)
     # The grace of its processes may take seconds: only who wants this very revision waits.
     async with ctx.tidying[f"{record.scope}/{revision}"]:
         if not await _unwanted(ctx, record, revision):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from turnout.base import clock
 from turnout.base.errors import Failed, TurnoutError, Unreachable
 from turnout.coordinator.context import Context
+from turnout.coordinator.fleet import ROUTER
 from turnout.coordinator.job import Job
 from turnout.wire import agent as wire
+
+LINES_TOLD = 5
+LONGEST_LINE = 160
+"""Characters of each log line that goes into a reason."""
 
 BAD_IN_A_ROW = 2
 """One bad answer can be a hiccup; this many in a row are a verdict."""
@@ -32,13 +38,21 @@ def demand_good(found: wire.ProbeResult, what: str, release: str) -> dict[str, A
     if found.verdict == "bad":
         raise NotGood(
             f"Release {release[:12]} {what}",
-            why=found.reason,
+            why=found.reason + _last_words(found.log_tail),
             next_step="Mend the release and deploy again.",
             facts={"final": True, "log_tail": list(found.log_tail), "status": found.status},
         )
     raise Unreachable(
         f"Release {release[:12]} could not be probed", why=f"{found.verdict}: {found.reason}"
     )
+
+
+def _last_words(log_tail: Sequence[str]) -> str:
+    """Return the last few log lines for the end of a sentence; all of them are in the facts."""
+    lines = [line.strip()[:LONGEST_LINE] for line in log_tail]
+    # The frames of a JavaScript stack tell least and are most.
+    words = [line for line in lines if line and not line.startswith("at ")]
+    return f"; it last wrote: {' / '.join(words[-LINES_TOLD:])}" if words else ""
 
 
 async def watch(ctx: Context, job: Job, seconds: float) -> dict[str, Any]:
@@ -137,7 +151,9 @@ class _Watcher:
             )
 
     async def _count(self) -> None:
-        report = await self.ctx.fleet.call(self.host, lambda driver: driver.traffic(self.job.scope))
+        report = await self.ctx.fleet.call(
+            self.host, lambda driver: driver.traffic(self.job.scope), service=ROUTER
+        )
         for row in report.revisions:
             if row.revision != self.job.revision.revision:
                 continue

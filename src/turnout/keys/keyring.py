@@ -43,6 +43,7 @@ class Keyring:
         privatefiles.private_directory(directory)
         for name in ("environments", "stores"):
             privatefiles.private_directory(directory / name)
+        _refuse_a_new_start(directory)
         master = _read_or_create(directory / "master.key", sealing.new_key)
         if len(master) != KEY_BYTES:
             raise Failed(
@@ -133,6 +134,23 @@ def unwrap_run_key(environment_key: bytes, scope: str, wrapped: bytes) -> bytes:
         Untrusted: It is not a run key of this environment.
     """
     return sealing.unwrap_key(derive(environment_key, _WRAPPING), wrapped, scope)
+
+
+def _refuse_a_new_start(directory: Path) -> None:
+    """Make no new master or signing key where older ones have left their work.
+
+    A new master key could open nothing that is sealed, and hosts trust the signing key that
+    they know; whoever lost one must learn of it before anything is written.
+    """
+    used = any(any((directory / name).iterdir()) for name in ("environments", "stores"))
+    for name in ("master.key", "signing.key"):
+        if used and not (directory / name).exists():
+            raise Failed(
+                "A key of this server is gone",
+                subject=str(directory / name),
+                why="keys that depend on it are still there",
+                next_step="Bring it back from a backup, or start anew with another --data.",
+            )
 
 
 def _read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from turnout.base import clock
 from turnout.base.database import Database
 from turnout.monitoring.tables import events
+from turnout.monitoring.tail import Tail
 from turnout.wire.api import Event
 
 _NUMBERING = 0x7475726E  # "turn"; any number that nobody else locks
@@ -32,6 +34,7 @@ class EventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._tail = Tail(self.after, self.last_seq, _LOOK_AGAIN_S)
         database.on_commit(self._ring)
 
     def append(
@@ -68,6 +71,11 @@ class EventLog:
         with self._database.reading() as connection:
             return [Event.model_validate(dict(row._mapping)) for row in connection.execute(query)]
 
+    def forget(self, before: datetime) -> int:
+        """Delete events older than a time; return how many.  Numbers are never given again."""
+        with self._database.transaction() as connection:
+            return connection.execute(events.delete().where(events.c.at < before)).rowcount
+
     def last_seq(self) -> int:
         """Return the highest number given so far, 0 if none."""
         with self._database.reading() as connection:
@@ -86,10 +94,13 @@ class EventLog:
         try:
             while True:
                 bell.clear()
-                batch = await asyncio.to_thread(self.after, seq, deployment=deployment)
+                batch = await self._tail.after(seq)
+                if batch is None:
+                    batch = await asyncio.to_thread(self.after, seq)
                 if batch:
                     seq = batch[-1].seq
-                    yield batch
+                    if mine := [e for e in batch if deployment in (None, e.deployment)]:
+                        yield mine
                     continue
                 try:
                     async with asyncio.timeout(_LOOK_AGAIN_S):
@@ -100,6 +111,7 @@ class EventLog:
             self._waiting.discard(entry)
 
     def _ring(self) -> None:
+        self._tail.ring()
         for loop, bell in list(self._waiting):
             try:
                 loop.call_soon_threadsafe(bell.set)

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from turnout.base.errors import InvalidInput
+from turnout.packages.buffers import Buffers
 from turnout.packages.hashing import read_into
 from turnout.packages.pipeline import in_order
 from turnout.packages.scan import Scan
@@ -43,7 +44,8 @@ def build(
     """
     runs = plan(scan, digests, held or {})
     workers = min(UNDER_WAY, os.cpu_count() or 1)
-    yield from in_order(lambda run: _pack(scan, run), runs, workers, UNDER_WAY)
+    buffers = Buffers(SEGMENT_BYTES)
+    yield from in_order(lambda run: _pack(scan, run, buffers), runs, workers, UNDER_WAY)
 
 
 def plan(
@@ -59,16 +61,19 @@ def plan(
         path = scan.paths.get(digest)
         if path is None:
             raise InvalidInput("The server asks for a file that was not scanned", subject=digest)
-        files.append((_likeness(path), path, bytes.fromhex(digest), scan.marks[path].size))
+        name = path.rpartition("/")[2]
+        raw = bytes.fromhex(digest)
+        files.append((name.rpartition(".")[2], name, path, raw, scan.marks[path].size))
+    files.sort()
     segments: list[list[Run]] = [[]]
     room = SEGMENT_BYTES
-    for _, path, raw, size in sorted(files):
-        there = set(held.get(raw.hex(), ()))
+    for _, _, path, raw, size in files:
+        # The parts of a large file begin at multiples of the segment size, whatever was
+        # before them, so a second attempt cuts alike and finds what is there.
+        there = set(held.get(raw.hex(), ())) if held else ()
         offset = 0
         while True:
-            # The parts of a large file begin at multiples of the segment size, whatever was
-            # before them, so a second attempt cuts alike and finds what is there.
-            length = min(SEGMENT_BYTES, size - offset) if size > SEGMENT_BYTES else size
+            length = min(SEGMENT_BYTES, size - offset)
             if length > room or len(segments[-1]) == MAX_PARTS:
                 segments.append([])
                 room = SEGMENT_BYTES
@@ -81,17 +86,14 @@ def plan(
     return [segment for segment in segments if segment]
 
 
-def _likeness(path: str) -> tuple[str, str]:
-    name = path.rpartition("/")[2]
-    return name.rpartition(".")[2], name
-
-
-def _pack(scan: Scan, runs: Sequence[Run]) -> Segment:
-    plain = memoryview(bytearray(sum(run.part.length for run in runs)))
-    starts = accumulate((run.part.length for run in runs), initial=0)
-    with Descent(scan.root) as descent:
+def _pack(scan: Scan, runs: Sequence[Run], buffers: Buffers) -> Segment:
+    lengths = [run.part.length for run in runs]
+    starts = accumulate(lengths, initial=0)
+    with buffers.lent() as buffer, Descent(scan.root) as descent:
+        plain = memoryview(buffer)[: sum(lengths)]
         # Read directory by directory, wherever in the segment it goes: neighbours in a segment
         # are alike, and seldom in one directory.
         for (path, part), start in sorted(zip(runs, starts, strict=False)):
-            read_into(descent, path, scan.marks[path], part.offset, plain[start:][: part.length])
-    return pack((run.part for run in runs), plain)
+            target = plain[start : start + part.length]
+            read_into(descent, path, scan.marks[path], part.offset, target)
+        return pack([run.part for run in runs], plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,12 +26,16 @@ WINDOW_LOG = 23
 
 _PARAMETERS = zstd.CompressionParameter
 _WORTH = 0.97
+_BLOCK = 128 << 10
 _FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 _RUN_OF_ONE_BYTE = 1
 
 
-def compress(data: bytes | bytearray | memoryview) -> tuple[int, bytes | bytearray | memoryview]:
-    """Return the codec that was used and the data in it; STORED where zstd gains nothing."""
+def compress(data: bytes | bytearray | memoryview) -> tuple[int, bytes]:
+    """Return the codec that was used and the data in it; STORED where zstd gains nothing.
+
+    The result is not part of *data*, which may be used again.
+    """
     if not len(data):
         return STORED, b""
     options: dict[int, int] = {
@@ -39,22 +44,44 @@ def compress(data: bytes | bytearray | memoryview) -> tuple[int, bytes | bytearr
         _PARAMETERS.content_size_flag: 1,
     }
     packed = zstd.compress(data, options=options)
-    return (ZSTD, packed) if len(packed) < _WORTH * len(data) else (STORED, data)
+    return (ZSTD, packed) if len(packed) < _WORTH * len(data) else (STORED, bytes(data))
 
 
 def decompress(codec: int, data: bytes | memoryview, size: int) -> bytes:
     """Return *data* decompressed, which must come out as *size* bytes exactly.
 
-    No more than *size* is ever produced: the data must be one whole frame that declares that
-    size, and such a frame libzstd unpacks in one pass into a buffer of that size, or fails.
-
     Raises:
         Untrusted: It comes out longer or shorter, is damaged, or the codec is unknown.
+    """
+    return b"".join(blocks(codec, data, size))
+
+
+def decompress_into(codec: int, data: bytes | memoryview, target: memoryview) -> None:
+    """Fill *target* with *data* decompressed, which must have its size exactly.
+
+    Raises:
+        Untrusted: As :func:`decompress`.
+    """
+    at = 0
+    for block in blocks(codec, data, len(target)):
+        target[at : at + len(block)] = block
+        at += len(block)
+
+
+def blocks(codec: int, data: bytes | memoryview, size: int) -> Iterator[bytes | memoryview]:
+    """Yield *data* decompressed in short blocks, which together must be *size* bytes exactly.
+
+    Never more than a block above *size* is produced.  Short blocks because memory for a whole
+    segment comes from the kernel anew each time, page by page, which took longer than unpacking.
+
+    Raises:
+        Untrusted: As :func:`decompress`, but perhaps only after some blocks.
     """
     if codec == STORED:
         if len(data) != size:
             raise Untrusted("Stored data has another size than declared")
-        return bytes(data)
+        yield data
+        return
     if codec != ZSTD:
         raise Untrusted(
             f"Data is compressed in a way this version does not know ({codec})",
@@ -63,13 +90,20 @@ def decompress(codec: int, data: bytes | memoryview, size: int) -> bytes:
     if not _is_one_frame(data, size):
         raise Untrusted("Compressed data has another size than declared, or ends too early")
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
-    try:
-        plain = zstd.decompress(data, options=options)
-    except zstd.ZstdError as error:
-        raise Untrusted("Compressed data is damaged", why=str(error)) from error
-    if len(plain) != size:
+    machine = zstd.ZstdDecompressor(options=options)
+    left = size
+    while not machine.eof:
+        try:
+            block = machine.decompress(data, _BLOCK)
+        except zstd.ZstdError as error:
+            raise Untrusted("Compressed data is damaged", why=str(error)) from error
+        data = b""
+        left -= len(block)
+        if left < 0 or (not block and machine.needs_input):
+            raise Untrusted("Compressed data has another size than declared")
+        yield block
+    if left:
         raise Untrusted("Compressed data has another size than declared")
-    return plain
 
 
 def _is_one_frame(data: bytes | memoryview, size: int) -> bool:

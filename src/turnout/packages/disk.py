@@ -104,8 +104,8 @@ _syncfs = _find_syncfs()
 def sync_tree(directory: Path) -> None:
     """Bring everything below *directory* to the disk.
 
-    One ``syncfs`` instead of an ``fsync`` a file: with 56,000 small files that is a second
-    against minutes, and an error of any write-back since is reported by it (Linux >= 5.8).
+    One ``syncfs`` instead of an ``fsync`` a file, each of which would wait for the journal; an
+    error of any write-back since is reported by it too (Linux >= 5.8).
     """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,4 +1,4 @@
-"""Hashing many files at once: large ones in threads, many small ones in a second process."""
+"""Hashing many files at once: large ones in threads, many small ones in other processes too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
 
-from turnout.packages.hash_helper import SHARE, hash_elsewhere
+from turnout.packages.hash_helper import HashHelper
 from turnout.packages.hashing import Mark, hash_run
+from turnout.packages.helping import MANY
 
 File = tuple[str, Mark]
 
@@ -19,64 +22,107 @@ _LARGE = 256 << 10
 _MOST_HELPERS = 3
 
 
-def hash_files(
-    root: Path,
-    files: Sequence[File],
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, str]:
-    """Return path to SHA-256 in hexadecimal for *files* below *root*.
+class Hashing:
+    """The files of one tree, hashed from the time on when many are known.
+
+    Helpers begin while the tree is still being listed; a small tree is left to the end.
 
     Args:
         root: The tree.
-        files: Paths and what they must still be.
         progress: Told now and then how many are done, and how many there are.
-
-    Raises:
-        InvalidInput: A file is no longer what its mark says, or cannot be read.
     """
-    small = [item for item in files if item[1].size < _LARGE]
-    mine, shares = _split(small)
-    digests: dict[str, str] = {}
 
-    def take(run: Sequence[File], found: Sequence[str]) -> None:
-        digests.update(zip((path for path, _ in run), found, strict=True))
-        if progress is not None:
-            progress(len(digests), len(files))
+    def __init__(self, root: Path, progress: Callable[[int, int], None] | None = None) -> None:
+        self._root = root
+        self._progress = progress
+        self._digests: dict[str, str] = {}
+        self._large: list[File] = []
+        self._run: list[File] = []
+        self._runs: SimpleQueue[list[File] | None] = SimpleQueue()
+        self._small = 0
+        self._cores = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(_MOST_HELPERS + self._cores, "hash")
+        self._helpers: list[Future[None]] = []
 
-    cores = os.cpu_count() or 1
-    with (
-        ThreadPoolExecutor(_MOST_HELPERS, "helper") as waiting,
-        ThreadPoolExecutor(max(1, cores - 1), "hash") as threads,
-    ):
-        elsewhere = [(share, waiting.submit(hash_elsewhere, root, share)) for share in shares]
+    def __enter__(self) -> Hashing:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._drain()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, path: str, mark: Mark) -> None:
+        """Hash a file, now or later."""
+        if mark.size >= _LARGE:
+            self._large.append((path, mark))
+            return
+        self._run.append((path, mark))
+        if len(self._run) < _RUN:
+            return
+        self._small += len(self._run)
+        self._runs.put(self._run)
+        self._run = []
+        if not self._helpers and self._small >= MANY // 2:
+            helpers = min(_MOST_HELPERS, self._cores - 1)
+            self._helpers = [self._threads.submit(self._feed) for _ in range(helpers)]
+
+    def finish(self) -> dict[str, str]:
+        """Return path to SHA-256 in hexadecimal of all that was added.
+
+        Raises:
+            InvalidInput: A file is no longer what its mark says, or cannot be read.
+        """
+        count = self._small + len(self._run) + len(self._large)
         beside = [
-            ([item], threads.submit(hash_run, root, [item]))
-            for item in files
-            if item[1].size >= _LARGE
+            self._threads.submit(self._hash, [file]) for file in self._large if self._cores > 1
         ]
-        futures: list[Future[list[str]] | Future[list[str] | None]] = [f for _, f in beside]
-        futures.extend(f for _, f in elsewhere)
+        self._runs.put(self._run)
+        while run := self._next():
+            self._hash(run)
+            self._tell(count)
+        for file in self._large if self._cores == 1 else ():
+            self._hash([file])
+            self._tell(count)
+        self._drain()
+        for future in (*beside, *self._helpers):
+            future.result()
+            self._tell(count)
+        return self._digests
+
+    def _hash(self, run: Sequence[File]) -> None:
+        self._note(run, hash_run(self._root, run))
+
+    def _note(self, run: Sequence[File], digests: Sequence[str]) -> None:
+        self._digests.update(zip((path for path, _ in run), digests, strict=True))
+
+    def _tell(self, count: int) -> None:
+        if self._progress is not None:
+            self._progress(len(self._digests), count)
+
+    def _next(self) -> list[File] | None:
         try:
-            for at in range(0, len(mine), _RUN):
-                run = mine[at : at + _RUN]
-                take(run, hash_run(root, run))
-            for large, digest in beside:
-                take(large, digest.result())
-            for share, result in elsewhere:
-                found = result.result()
-                # A helper that could not start or was killed costs time and nothing else.
-                take(share, hash_run(root, share) if found is None else found)
-        finally:
-            for future in futures:
-                future.cancel()
-    return digests
+            return self._runs.get_nowait()
+        except Empty:
+            return None
 
+    def _drain(self) -> None:
+        """Let the helpers end: nothing is left for them, and nothing will come."""
+        while self._next():
+            pass
+        for _ in self._helpers:
+            self._runs.put(None)
 
-def _split(files: list[File]) -> tuple[list[File], list[list[File]]]:
-    """Return this process's share and those of the helpers, each a run of neighbours."""
-    helpers = min(_MOST_HELPERS, (os.cpu_count() or 1) - 1, len(files) // SHARE)
-    if helpers < 1:
-        return files, []
-    size = -(-len(files) // (helpers + 1))
-    shares = [files[at : at + size] for at in range(0, len(files), size)]
-    return shares[0], shares[1:]
+    def _feed(self) -> None:
+        """Give runs to one helper, and do them here should it fail, which only costs time."""
+        with HashHelper(self._root) as helper:
+            while run := self._runs.get():
+                found = helper.hash(run)
+                if found is None:
+                    self._hash(run)
+                else:
+                    self._note(run, found)

@@ -57,7 +57,7 @@ def read_into(descent: Descent, path: str, mark: Mark, offset: int, target: memo
     Raises:
         InvalidInput: It changed since it was marked, or while it was read, or is unreadable.
     """
-    handle = _open_marked(descent, path, mark)
+    handle = _open(descent, path)
     try:
         while target:
             count = os.preadv(handle, [target], offset)
@@ -65,48 +65,47 @@ def read_into(descent: Descent, path: str, mark: Mark, offset: int, target: memo
                 raise _changed(path, "it became shorter")
             target, offset = target[count:], offset + count
         _check_mark(handle, path, mark)
+    except OSError as error:
+        raise _changed(path, error.strerror or "it cannot be read") from error
     finally:
         os.close(handle)
 
 
 def _hash(descent: Descent, path: str, mark: Mark) -> str:
-    handle = _open_marked(descent, path, mark)
+    handle = _open(descent, path)
     try:
         # One read more than needed would find the end; the size says it already.
-        block = os.read(handle, _BLOCK) if mark.size else b""
-        left = mark.size - len(block)
-        if not left:
-            digest = hashlib.sha256(block).hexdigest()
-        else:
-            running = hashlib.sha256(block)
-            while left > 0:
-                block = os.read(handle, min(left, _BLOCK))
-                if not block:
-                    raise _changed(path, "it became shorter")
-                running.update(block)
-                left -= len(block)
-            digest = running.hexdigest()
+        left = mark.size
+        block = os.read(handle, min(left, _BLOCK)) if left else b""
+        left -= len(block)
+        running = hashlib.sha256(block)
+        while left:
+            block = os.read(handle, min(left, _BLOCK))
+            if not block:
+                raise _changed(path, "it became shorter")
+            running.update(block)
+            left -= len(block)
         _check_mark(handle, path, mark)
-        return digest
+        return running.hexdigest()
+    except OSError as error:
+        raise _changed(path, error.strerror or "it cannot be read") from error
     finally:
         os.close(handle)
 
 
-def _open_marked(descent: Descent, path: str, mark: Mark) -> int:
+def _open(descent: Descent, path: str) -> int:
     try:
         directory, name = descent.locate(path)
-        handle = os.open(name, READ, dir_fd=directory)
+        return os.open(name, READ, dir_fd=directory)
     except OSError as error:
         raise _changed(path, error.strerror or "it cannot be read") from error
-    if mark_of(os.fstat(handle)) != mark:
-        os.close(handle)
-        raise _changed(path, "it changed")
-    return handle
 
 
 def _check_mark(handle: int, path: str, mark: Mark) -> None:
-    if mark_of(os.fstat(handle)) != mark:
-        raise _changed(path, "it changed while it was read")
+    """Check after reading, which is enough: the mark was taken before, and only time goes on."""
+    facts = os.fstat(handle)
+    if mark != (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns):
+        raise _changed(path, "it changed since it was listed, or while it was read")
 
 
 def _changed(path: str, why: str) -> InvalidInput:

@@ -34,16 +34,16 @@ from turnout.packages.host_index import HostIndex
 from turnout.packages.limits import DEFAULT, Limits
 from turnout.packages.manifest import Manifest, parse
 from turnout.packages.package import PackageReader
-from turnout.packages.pipeline import in_order
-from turnout.packages.reuse import choose, find_verified
+from turnout.packages.pipeline import in_any_order
+from turnout.packages.reuse import find_verified
 from turnout.packages.segments import Source
 from turnout.packages.unpacking import Unpacking
 from turnout.packages.verifying import verify_tree
 
-_UNDER_WAY = 2
-"""Segments at one time in each of the two stages behind the reader: one thread unpacks and checks
-while another writes.  Two that write would be slower: with 63,000 small files they took a seventh
-longer than one, for they wait for each other more than for the disk."""
+_WORKERS = 2
+_UNDER_WAY = 3
+"""Segments at one time behind the reader: one that a thread or the helper is about to take, and
+those that the two unpack, check and write."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class HostReleases:
             return Received(
                 release,
                 placement.version,
-                len(manifest.entries),
+                len(manifest.columns.codes),
                 manifest.bytes,
                 unpacked.reused_files,
                 reader.bytes,
@@ -236,21 +236,18 @@ class HostReleases:
         tree.chmod(0o755)
         unpacking = Unpacking(tree, manifest)
         try:
-            checked = in_order(unpacking.check, reader.segments(), 1, _UNDER_WAY)
-            for _ in in_order(unpacking.write, checked, 1, _UNDER_WAY):
-                pass
+            in_any_order(unpacking.take, reader.segments(), _WORKERS, _UNDER_WAY)
             # What the package brought is never taken from here: it may be to replace damage.
             for index in self._indexes(manifest.release):
-                if not (lacking := unpacking.lacking()):
+                if not unpacking.lacking():
                     break
-                unpacking.link(index.release / "tree", choose(index, manifest, lacking))
+                unpacking.link(index)
             reader.finish()
             unpacking.finish()
         finally:
             unpacking.close()
-        rows = (unpacking.held[entry.path] for entry in manifest.entries if entry.kind == "file")
         write_whole(place / "manifest", [manifest.canonical], 0o644)
-        write_whole(place / host_index.NAME, [host_index.encode(rows)], 0o644)
+        write_whole(place / host_index.NAME, [unpacking.rows.encode()], 0o644)
         return unpacking
 
     def _publish(self, place: Path, release: str) -> None:
@@ -270,10 +267,12 @@ class HostReleases:
         """Yield the index of every held release, that of *first* first."""
         for release in sorted(self.held(), key=lambda name: name != first):
             try:
-                yield HostIndex(self._releases / release)
+                index = HostIndex(self._releases / release)
+                index.rows  # noqa: B018  # read here, where damage is passed over
             except (TurnoutError, FileNotFoundError):
                 # A damaged or vanished index only means that less is reused.
                 continue
+            yield index
 
     def _directory(self, release: str) -> Path:
         _check_release(release)

@@ -41,8 +41,9 @@ def add(room: Room, segment: Segment) -> tuple[int, bytes | None]:
         for part in segment.parts
         if not part.whole and room.index.size(part.digest) is None
     }
-    if pending or room.name_of(segment) not in room.index.segments:
-        room.write(segment)
+    name = room.name_of(segment)
+    if pending or name not in room.index.segments:
+        room.write(segment, name)
     for digest in pending:
         places = room.index.candidate(digest)
         if not places:
@@ -71,18 +72,18 @@ def reject(room: Room, digest: bytes) -> NoReturn:
 
 def _check(segment: Segment) -> int:
     complete = 0
-    for part, content in segment.pieces():
-        if part.whole:
-            if hashlib.sha256(content).digest() != part.digest:
-                _bad(part.digest)
-            complete += 1
+    for part, digest in segment.digests():
+        if digest != part.digest:
+            _bad(part.digest)
+        complete += 1
     return complete
 
 
 def _digest_at(room: Room, places: list[Place]) -> bytes:
     running = hashlib.sha256()
     for place in places:
-        running.update(room.read(place))
+        for block in room.read(place):
+            running.update(block)
     return running.digest()
 
 

@@ -18,8 +18,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -33,6 +32,8 @@ DIGEST_BYTES = 32
 _HEAD = struct.Struct("<III")
 _KIND_OF: tuple[Literal["file", "link"], ...] = ("file", "file", "link")
 _MODE_OF = (0o644, 0o755, 0o777)
+LINK = 2
+"""The code of a link."""
 
 
 class Entry(NamedTuple):
@@ -55,29 +56,73 @@ class Entry(NamedTuple):
     target: str = ""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """The entries of a release, in the order of their paths' bytes; see :func:`manifest_of`."""
+class Columns(NamedTuple):
+    """The same by column, as in the canonical bytes.
 
-    entries: tuple[Entry, ...]
+    Attributes:
+        codes: One byte an entry: 0 file 0644, 1 file 0755, 2 link.
+        sizes: One an entry.
+        digests: One a file.
+        paths: One an entry.
+        targets: One a link.
+    """
+
+    codes: bytes
+    sizes: Sequence[int]
+    digests: list[str]
+    paths: list[str]
+    targets: list[str]
+
+
+class Manifest:
+    """The entries of a release, in the order of their paths' bytes; see :func:`manifest_of`.
+
+    Args:
+        entries: Or nothing, if *columns* are given.
+        columns: Entries are made of them when somebody asks.
+    """
+
+    def __init__(
+        self, entries: tuple[Entry, ...] | None = None, columns: Columns | None = None
+    ) -> None:
+        if entries is not None:
+            self.__dict__["entries"] = entries
+        if columns is not None:
+            self.__dict__["columns"] = columns
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Manifest) and self.canonical == other.canonical
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them."""
+        return _entries_of(self.columns)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The entries by column."""
+        return _columns_of(self.entries)
 
     @property
     def files(self) -> int:
-        return sum(entry.kind == "file" for entry in self.entries)
+        return len(self.columns.codes) - self.columns.codes.count(LINK)
 
     @property
     def bytes(self) -> int:
-        return sum(entry.size for entry in self.entries)
+        return sum(self.columns.sizes)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Digest to size, for every file."""
-        return {entry.digest: entry.size for entry in self.entries if entry.kind == "file"}
+        return dict(zip(self.columns.digests, _file_sizes(self.columns), strict=True))
 
     @cached_property
     def canonical(self) -> builtins.bytes:
         """The bytes that the release is known by."""
-        return _encode(self.entries)
+        return _encode(self.columns)
 
     @cached_property
     def release(self) -> str:
@@ -91,8 +136,15 @@ def manifest_of(entries: Iterable[Entry], limits: Limits = DEFAULT) -> Manifest:
     Raises:
         InvalidInput: An entry is not allowed, or there are too many.
     """
-    ordered = sorted(entries, key=lambda entry: entry.path.encode())
-    return _checked(tuple(ordered), limits)
+    # Code points and bytes of UTF-8 sort alike.
+    ordered = tuple(sorted(entries))
+    for path, kind, mode, size, digest, target in ordered:
+        if kind == "link":
+            if size or digest or mode != 0o777:
+                _refuse("a link in it has a size, a digest or a mode", path)
+        elif len(digest) != 64 or target or mode not in (0o644, 0o755):
+            _refuse("a field has no legal value", path)
+    return _checked(Manifest(ordered), limits)
 
 
 def release_id(manifest: Manifest) -> str:
@@ -109,32 +161,59 @@ def parse(data: bytes, limits: Limits = DEFAULT) -> Manifest:
     """
     if len(data) > limits.manifest_bytes:
         raise InvalidInput("A manifest is too long", why=f"over {limits.manifest_bytes} bytes")
-    manifest = _checked(_decode(data, limits), limits)
+    manifest = _checked(Manifest(columns=_decode(data, limits)), limits)
     # The checks leave one form only; what was parsed is therefore what will be signed.
     manifest.__dict__["canonical"] = bytes(data)
     return manifest
 
 
-def _encode(entries: tuple[Entry, ...]) -> bytes:
-    paths = "\0".join(entry.path for entry in entries).encode()
-    targets = "\0".join(entry.target for entry in entries if entry.kind == "link").encode()
-    codes = bytes(
-        2 if entry.kind == "link" else 1 if entry.mode == 0o755 else 0 for entry in entries
+def _columns_of(entries: tuple[Entry, ...]) -> Columns:
+    return Columns(
+        bytes(LINK if e.kind == "link" else 1 if e.mode == 0o755 else 0 for e in entries),
+        [entry.size for entry in entries],
+        [entry.digest for entry in entries if entry.kind == "file"],
+        [entry.path for entry in entries],
+        [entry.target for entry in entries if entry.kind == "link"],
     )
+
+
+def _entries_of(columns: Columns) -> tuple[Entry, ...]:
+    codes, sizes, digests, paths, targets = columns
+    if targets:
+        next_digest, next_target = iter(digests), iter(targets)
+        digests = ["" if code == LINK else next(next_digest) for code in codes]
+        targets = [next(next_target) if code == LINK else "" for code in codes]
+    else:
+        targets = [""] * len(codes)
+    kinds = [_KIND_OF[code] for code in codes]
+    modes = [_MODE_OF[code] for code in codes]
+    return tuple(map(Entry._make, zip(paths, kinds, modes, sizes, digests, targets, strict=True)))
+
+
+def _file_sizes(columns: Columns) -> Sequence[int]:
+    if not columns.targets:
+        return columns.sizes
+    return [s for code, s in zip(columns.codes, columns.sizes, strict=True) if code != LINK]
+
+
+def _encode(columns: Columns) -> bytes:
+    count = len(columns.codes)
+    paths = "\0".join(columns.paths).encode()
+    targets = "\0".join(columns.targets).encode()
     return b"".join(
         (
             MAGIC,
-            _HEAD.pack(len(entries), len(paths), len(targets)),
-            codes,
-            struct.pack(f"<{len(entries)}Q", *(entry.size for entry in entries)),
-            bytes.fromhex("".join(entry.digest for entry in entries)),
+            _HEAD.pack(count, len(paths), len(targets)),
+            columns.codes,
+            struct.pack(f"<{count}Q", *columns.sizes),
+            bytes.fromhex("".join(columns.digests)),
             paths,
             targets,
         )
     )
 
 
-def _decode(data: bytes, limits: Limits) -> tuple[Entry, ...]:
+def _decode(data: bytes, limits: Limits) -> Columns:
     start = len(MAGIC) + _HEAD.size
     if len(data) < start or not data.startswith(MAGIC):
         _refuse("it does not begin like one")
@@ -159,41 +238,36 @@ def _decode(data: bytes, limits: Limits) -> tuple[Entry, ...]:
     if len(paths) != count or len(targets) != links or (target_bytes and not links):
         _refuse("it has more or fewer paths than entries")
     width = 2 * DIGEST_BYTES
-    files = [hexes[at : at + width] for at in range(0, len(hexes), width)]
-    if links:
-        next_file, next_target = iter(files), iter(targets)
-        files = ["" if code == 2 else next(next_file) for code in codes]
-        targets = [next(next_target) if code == 2 else "" for code in codes]
-    else:
-        targets = [""] * count
-    kinds = [_KIND_OF[code] for code in codes]
-    modes = [_MODE_OF[code] for code in codes]
-    return tuple(map(Entry._make, zip(paths, kinds, modes, sizes, files, targets, strict=True)))
+    digests = [hexes[at : at + width] for at in range(0, len(hexes), width)]
+    return Columns(codes, sizes, digests, paths, targets)
 
 
-def _checked(entries: tuple[Entry, ...], limits: Limits) -> Manifest:
-    if not 0 < len(entries) <= limits.files:
+def _checked(manifest: Manifest, limits: Limits) -> Manifest:
+    columns = manifest.columns
+    count = len(columns.codes)
+    if not 0 < count <= limits.files:
         raise InvalidInput(
-            f"A release cannot have {len(entries)} files",
+            f"A release cannot have {count} files",
             why=f"1 to {limits.files} are allowed",
             next_step="Check that the right directory is packaged, and .turnoutignore.",
         )
-    check_paths([entry.path for entry in entries], limits)
-    links = {entry.path: entry.target for entry in entries if entry.kind == "link"}
-    if links:
-        check_links(links, limits)
-    manifest = Manifest(entries)
-    sizes = manifest.sizes
-    total = 0
-    for path, kind, mode, size, digest, target in entries:
-        total += size
-        if kind == "link":
-            if size or digest or mode != 0o777:
-                _refuse("a link in it has a size, a digest or a mode", path)
-        elif size > limits.file_bytes:
-            _exceeded(path, f"it has {size} bytes; {limits.file_bytes} are allowed")
-        elif sizes[digest] != size or len(digest) != 64 or target or mode not in (0o644, 0o755):
-            _refuse("two sizes are given for one digest, or a field has no legal value", path)
+    check_paths(columns.paths, limits)
+    if columns.targets:
+        links = [at for at, code in enumerate(columns.codes) if code == LINK]
+        if any(columns.sizes[at] for at in links):
+            _refuse("a link in it has a size")
+        check_links(
+            {columns.paths[at]: to for at, to in zip(links, columns.targets, strict=True)}, limits
+        )
+    if max(columns.sizes) > limits.file_bytes:
+        at = max(range(count), key=columns.sizes.__getitem__)
+        _exceeded(
+            columns.paths[at],
+            f"it has {columns.sizes[at]} bytes; {limits.file_bytes} are allowed",
+        )
+    if tuple(map(manifest.sizes.get, columns.digests)) != tuple(_file_sizes(columns)):
+        _refuse("two sizes are given for one digest")
+    total = manifest.bytes
     if total > limits.total_bytes:
         _exceeded("", f"its files have {total} bytes; {limits.total_bytes} are allowed")
     return manifest

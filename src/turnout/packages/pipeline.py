@@ -1,10 +1,10 @@
-"""A bounded pipeline: work done in threads, results in order, and never much of it in memory."""
+"""A bounded pipeline: work done in threads, and never much of it in memory."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -34,6 +34,29 @@ def in_order(
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def in_any_order(
+    work: Callable[[Item], object], items: Iterable[Item], workers: int, under_way: int
+) -> None:
+    """Do ``work(item)`` for every item; arguments and errors are those of :func:`in_order`.
+
+    A slow item does not keep others from beginning.
+    """
+    pending: set[Future[object]] = set()
+    with ThreadPoolExecutor(workers, "package") as pool:
+        try:
+            for item in items:
+                pending.add(pool.submit(work, item))
+                if len(pending) >= under_way:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            for future in pending:
+                future.result()
         finally:
             for future in pending:
                 future.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from turnout.base.errors import Untrusted
@@ -62,9 +62,9 @@ class Room:
         """Return the file name of a segment."""
         return segment_name(self._name_key, segment.parts)
 
-    def write(self, segment: Segment) -> str:
-        """Store a segment, note it, and return its name."""
-        name = self.name_of(segment)
+    def write(self, segment: Segment, name: str = "") -> str:
+        """Store a segment, note it, and return its name, which is made if it is not given."""
+        name = name or self.name_of(segment)
         sealed_files.write_segment(self.segments / name, self.key, segment)
         self.index.add(name, segment.parts)
         return name
@@ -80,10 +80,16 @@ class Room:
         """Return a segment."""
         return sealed_files.read_segment(self.segments / name, self.key)
 
-    def read(self, place: Place) -> bytes:
-        """Return the bytes at *place*."""
-        plain = self.segment(place.segment).plain()
-        return plain[place.start : place.start + place.length]
+    def read(self, place: Place) -> Iterator[memoryview]:
+        """Yield the bytes at *place* in short blocks."""
+        before, left = place.start, place.length
+        for block in self.segment(place.segment).blocks():
+            if before >= len(block):
+                before -= len(block)
+                continue
+            piece = memoryview(block)[before : before + left]
+            yield piece
+            before, left = 0, left - len(piece)
 
     def record_whole(self, digest: bytes, places: list[Place]) -> None:
         """Record that a file in parts was verified at *places*."""

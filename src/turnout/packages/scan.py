@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from turnout.base.errors import InvalidInput
 from turnout.packages import hashing
-from turnout.packages.hash_files import hash_files
+from turnout.packages.hash_files import Hashing
 from turnout.packages.hashing import Mark
 from turnout.packages.ignore import Ignore, read_ignore
 from turnout.packages.limits import DEFAULT, Limits
@@ -82,30 +82,42 @@ def scan(
             next_step="Build the project first, or name another directory.",
         )
     root = directory.resolve()
-    walk = _Walk(root, ignore or read_ignore(root), limits)
-    walk.run()
     memory = ScanCache.load(cache)
-    digests = {path: memory.digest(path, mark) for path, mark in walk.files.items()}
-    unknown = [(path, walk.files[path]) for path, digest in digests.items() if not digest]
-    digests.update(hash_files(root, unknown, progress))
+    digests: dict[str, str] = {}
+    with Hashing(root, progress) as reading:
+
+        def add(path: str, mark: Mark) -> None:
+            digest = memory.digest(path, mark)
+            if digest:
+                digests[path] = digest
+            else:
+                reading.add(path, mark)
+
+        walk = _Walk(root, ignore or read_ignore(root), limits, add)
+        walk.run()
+        read = reading.finish()
+    digests.update(read)
     entries = list(walk.links)
     entries.extend(
         Entry(path, "file", walk.modes[path], mark.size, digests[path])
         for path, mark in walk.files.items()
     )
     manifest = manifest_of(entries, limits)
-    if cache is not None and unknown:
+    if cache is not None and read:
         ScanCache.save(cache, walk.files, digests)
-    return Scan(root, manifest, walk.files, len(unknown))
+    return Scan(root, manifest, walk.files, len(read))
 
 
 class _Walk:
     """One pass over the names, without reading any content."""
 
-    def __init__(self, root: Path, ignore: Ignore, limits: Limits) -> None:
+    def __init__(
+        self, root: Path, ignore: Ignore, limits: Limits, found: Callable[[str, Mark], None]
+    ) -> None:
         self._root = root
         self._ignore = ignore
         self._limits = limits
+        self._found = found
         self._bytes = 0
         self.files: dict[str, Mark] = {}
         self.modes: dict[str, int] = {}
@@ -144,10 +156,11 @@ class _Walk:
     def _add(self, path: str, item: os.DirEntry[str], handle: int) -> None:
         facts = item.stat(follow_symlinks=False)
         if stat.S_ISREG(facts.st_mode):
-            self.files[path] = hashing.mark_of(facts)
+            mark = self.files[path] = hashing.mark_of(facts)
             self.modes[path] = 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
             self._bytes += facts.st_size
             self._check_limits(path, facts.st_size)
+            self._found(path, mark)
         elif stat.S_ISLNK(facts.st_mode):
             target = os.readlink(item.name, dir_fd=handle)
             _check_unicode(path, target)

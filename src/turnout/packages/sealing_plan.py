@@ -32,26 +32,30 @@ def plan(room: Room, wanted: set[bytes]) -> list[list[Pick]]:
     Raises:
         Failed: The store lost a file, as a damaged disk may.
     """
-    places: dict[str, set[tuple[bytes, int]]] = defaultdict(set)
+    places: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
     for digest in wanted:
-        if room.index.size(digest) is None:
+        here = room.index.places(digest)
+        if not here:
             raise Failed(
                 "The store no longer holds a file of the release",
                 subject=digest.hex(),
                 why="a segment is gone or damaged",
                 next_step="Deploy the release from its directory again: that uploads it anew.",
             )
-        for place in room.index.places(digest):
-            places[place.segment].add((digest, place.offset))
+        for place in here:
+            places[place.segment].append((digest, place.offset))
     jobs: list[list[Pick]] = []
     rest: list[Pick] = []
     room_left = 0
-    for name in sorted(places):
-        parts = room.index.segments[name]
-        chosen = tuple(part for part in parts if (part.digest, part.offset) in places[name])
-        if len(chosen) == len(parts):
-            jobs.append([(name, chosen)])
+    # Large files first: the host hashes one once all of it came, beside what comes after.
+    segments = room.index.segments
+    for name in sorted(places, key=lambda name: (segments[name][-1].whole, name)):
+        parts = segments[name]
+        if len(places[name]) == len(parts):
+            jobs.append([(name, parts)])
             continue
+        here_wanted = set(places[name])
+        chosen = tuple(part for part in parts if (part.digest, part.offset) in here_wanted)
         size = sum(part.length for part in chosen)
         if size > room_left and rest:
             jobs.append(rest)

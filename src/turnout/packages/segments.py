@@ -18,6 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import NamedTuple, NoReturn, Protocol
 
 from turnout.base.errors import Untrusted
@@ -90,7 +91,7 @@ class Segment:
     parts: tuple[Part, ...]
     codec: int
     plain_bytes: int
-    packed: bytes | bytearray | memoryview
+    packed: bytes | memoryview
 
     def header(self) -> bytes:
         """Return the wire form up to the packed bytes."""
@@ -111,24 +112,52 @@ class Segment:
         """Return the wire form."""
         return b"".join((self.header(), self.packed))
 
-    def plain(self) -> bytes:
+    def plain(self, room: bytearray | None = None) -> memoryview:
         """Return the bytes of all parts, one after the other.
 
-        Raises:
-            Untrusted: They do not unpack to the declared size.
-        """
-        return codec.decompress(self.codec, memoryview(self.packed), self.plain_bytes)
-
-    def pieces(self) -> Iterator[tuple[Part, memoryview]]:
-        """Yield every part with its bytes.
+        Args:
+            room: Where they are put, if it is long enough: memory that is used again is much
+                cheaper than new.
 
         Raises:
             Untrusted: They do not unpack to the declared size.
         """
-        view = memoryview(self.plain())
+        size = self.plain_bytes
+        if room is None or len(room) < size:
+            room = bytearray(size)
+        view = memoryview(room)[:size]
+        codec.decompress_into(self.codec, memoryview(self.packed), view)
+        return view
+
+    def pieces(self, room: bytearray | None = None) -> Iterator[tuple[Part, memoryview]]:
+        """Yield every part with its bytes; arguments and errors are those of :meth:`plain`."""
+        view = self.plain(room)
+        at = 0
         for part in self.parts:
-            yield part, view[: part.length]
-            view = view[part.length :]
+            end = at + part.length
+            yield part, view[at:end]
+            at = end
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of all parts in short blocks; raises as :meth:`plain`, but later."""
+        return codec.blocks(self.codec, memoryview(self.packed), self.plain_bytes)
+
+    def digests(self) -> Iterator[tuple[Part, bytes]]:
+        """Yield every whole file with the SHA-256 of its bytes, never all of which are in memory.
+
+        Raises:
+            Untrusted: They do not unpack to the declared size.
+        """
+        feed = _Blocks(self.blocks())
+        skipped = 0
+        for part in self.parts:
+            if part.whole:
+                feed.skip(skipped)
+                skipped = 0
+                yield part, feed.digest(part.length)
+            else:
+                skipped += part.length
+        feed.end()
 
 
 def pack(parts: Iterable[Part], plain: bytes | bytearray | memoryview) -> Segment:
@@ -201,6 +230,44 @@ def _exactly(source: Source, size: int) -> bytes:
         pieces.append(data)
         left -= len(data)
     return b"".join(pieces)
+
+
+class _Blocks:
+    """Cuts a sequence of blocks into runs of other lengths, and hashes those."""
+
+    def __init__(self, blocks: Iterator[bytes | memoryview]) -> None:
+        self._blocks = blocks
+        self._block = memoryview(b"")
+        self._at = 0
+
+    def digest(self, length: int) -> bytes:
+        end = self._at + length
+        if end <= len(self._block):
+            piece = self._block[self._at : end]
+            self._at = end
+            return sha256(piece).digest()
+        running = sha256(self._block[self._at :])
+        length = end - len(self._block)
+        while True:
+            self._block = memoryview(next(self._blocks))
+            if length <= len(self._block):
+                break
+            running.update(self._block)
+            length -= len(self._block)
+        self._at = length
+        running.update(self._block[:length])
+        return running.digest()
+
+    def skip(self, length: int) -> None:
+        self._at += length
+        while self._at > len(self._block):
+            self._at -= len(self._block)
+            self._block = memoryview(next(self._blocks))
+
+    def end(self) -> None:
+        """Go on to the end, where the decompressor checks what it can check only there."""
+        for _ in self._blocks:
+            pass
 
 
 class _Feed:

@@ -37,7 +37,7 @@ from turnout.packages.rooms import Room
 from turnout.packages.segments import Source
 
 _OPEN_ROOMS = 8
-"""Projects whose index stays in memory; a Node app's takes about 15 MB."""
+"""Projects whose index stays in memory; a Node app's takes an estimated 15 MB."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Store:
                 if done == size:
                     return
                 place = next(p for p in room.index.places(raw) if p.offset == done)
-                block = room.read(place)
+                block = b"".join(room.read(place))
             done += len(block)
             yield block
 

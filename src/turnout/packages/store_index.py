@@ -7,6 +7,7 @@ once its whole content was verified; a record under ``wholes`` says at which pla
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from turnout.keys.mac import mac
 from turnout.packages.segments import Part
 
 SEGMENT_ENDING = ".seg"
+_OFFSET_AND_LENGTH = struct.Struct(">QQ")
 
 
 class Place(NamedTuple):
@@ -124,19 +126,18 @@ class StoreIndex:
     def _note(self, name: str, parts: tuple[Part, ...]) -> None:
         start = 0
         for part in parts:
-            place = Place(name, start, part.offset, part.length)
-            if part.whole:
-                self._whole[part.digest] = place
+            digest, offset, length, size = part
+            place = Place(name, start, offset, length)
+            if length == size:
+                self._whole[digest] = place
             else:
-                self._sizes[part.digest] = part.size
-                self._parted.setdefault(part.digest, {})[part.offset] = place
-            start += part.length
+                self._sizes[digest] = size
+                self._parted.setdefault(digest, {})[offset] = place
+            start += length
 
 
 def segment_name(store_key: bytes, parts: Iterable[Part]) -> str:
     """Return the name of a segment: a MAC of what it holds, which tells a stranger nothing."""
-    listing = b"".join(
-        part.digest + part.offset.to_bytes(8, "big") + part.length.to_bytes(8, "big")
-        for part in parts
-    )
+    numbers = _OFFSET_AND_LENGTH.pack
+    listing = b"".join([part[0] + numbers(part[1], part[2]) for part in parts])
     return mac(store_key, b"segment", listing).hex() + SEGMENT_ENDING

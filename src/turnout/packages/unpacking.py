@@ -13,26 +13,38 @@ import hashlib
 import os
 import stat
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from turnout.base.errors import Untrusted
+from turnout.packages.buffers import Buffers
 from turnout.packages.disk import temporary_name, write_all
-from turnout.packages.host_index import HeldFile
-from turnout.packages.manifest import Manifest
-from turnout.packages.segments import Part, Segment
+from turnout.packages.helping import MANY
+from turnout.packages.host_index import HostIndex, Rows
+from turnout.packages.manifest import LINK, Manifest
+from turnout.packages.placing import CREATE, Placement, create, place
+from turnout.packages.placing_helper import PlacingHelper
+from turnout.packages.reuse import choose
+from turnout.packages.segments import SEGMENT_BYTES, Part, Segment
 from turnout.packages.walking import DIRECTORY, Descent
 
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_FIRST = MANY // 8
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _UNLINKABLE = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
 
+class _Parted(NamedTuple):
+    """A file that comes in parts: its handle, and the offset and length of those written."""
+
+    handle: int
+    lengths: dict[int, int]
+
+
 class Unpacking:
-    """A tree under way.  Methods may be called from several threads, except where they say.
+    """A tree under way.
 
     Args:
         tree: An empty directory that nobody else uses.
@@ -42,69 +54,114 @@ class Unpacking:
     def __init__(self, tree: Path, manifest: Manifest) -> None:
         self._tree = tree
         self._manifest = manifest
-        self._lock = threading.Lock()
         self._root = os.open(tree, DIRECTORY)
-        self._parted: dict[bytes, _PartedFile] = {}
-        self._places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
-        for entry in manifest.entries:
-            if entry.kind == "file":
-                self._places[bytes.fromhex(entry.digest)].append((entry.path, entry.mode))
-        self._sizes = {bytes.fromhex(digest): size for digest, size in manifest.sizes.items()}
-        self.held: dict[str, HeldFile] = {}
+        self._parted: dict[bytes, _Parted] = {}
+        self.rows = Rows.of(manifest)
+        digests = self.rows.digests
+        # The first file of each content, and the others where there are some.
+        self._first = dict(zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True))
+        self._twins: dict[bytes, list[int]] = {}
+        if len(self._first) < len(digests):
+            for row, digest in enumerate(digests):
+                if self._first[digest] != row:
+                    self._twins.setdefault(digest, []).append(row)
         self.reused_files = 0
+        self._lock = threading.Lock()
+        self._assigned = bytearray(len(digests))
+        self._taken = 0
+        self._buffers = Buffers(SEGMENT_BYTES)
         self._umask = _umask_in(tree)
+        self._helper: PlacingHelper | None = None
         self._make_directories()
 
     def close(self) -> None:
         """Close what is open; called once, when no other call is under way."""
+        if self._helper is not None:
+            self._helper.close()
         for parted in self._parted.values():
             os.close(parted.handle)
         self._parted.clear()
         os.close(self._root)
 
-    def check(self, segment: Segment) -> list[tuple[Part, memoryview]]:
-        """Unpack a segment and check its files, but for those in parts.
+    def take(self, segment: Segment) -> None:
+        """Unpack a segment, check its files, and write them; several threads may do it at once.
+
+        Files that come in parts are checked when all is there.
 
         Raises:
-            Untrusted: One is not in the manifest, or not what its digest says.
+            Untrusted: A file is not in the manifest, or not what its digest says.
         """
-        pieces = list(segment.pieces())
-        for part, content in pieces:
-            if self._sizes.get(part.digest) != part.size:
-                raise Untrusted(
-                    "A package holds a file that its manifest does not name",
-                    subject=part.digest.hex(),
-                )
-            if part.whole:
-                _check(part.digest, hashlib.sha256(content).digest(), self._places)
-        return pieces
+        files, parts, rows = self._assign(segment)
+        helper = None if parts else self._helper_for(len(files))
+        found = None if helper is None else helper.place(segment, files)
+        if found is None:
+            with self._buffers.lent() as buffer:
+                plain = segment.plain(buffer)
+                found = place(self._root, self._umask, plain, files)
+                for part, start in parts:
+                    self._write_part(part, plain[start : start + part.length])
+        for row, inode, time in zip(rows, *found, strict=True):
+            self.rows.times[row] = time
+            self.rows.inodes[row] = inode
+        for file in files if self._twins else ():
+            self._bring_twins(file.digest)
 
-    def write(self, pieces: list[tuple[Part, memoryview]]) -> None:
-        """Write what :meth:`check` returned."""
-        for part, content in pieces:
-            if part.whole:
-                self._write_whole(part.digest, content)
-            else:
-                self._write_part(part, content)
+    def _helper_for(self, files: int) -> PlacingHelper | None:
+        """Return the helper, which starts once so many files came that more will."""
+        with self._lock:
+            self._taken += files
+            if self._helper is None and self._taken >= _FIRST and len(self._assigned) >= MANY:
+                self._helper = PlacingHelper(self._root, self._umask)
+            return self._helper
+
+    def _assign(
+        self, segment: Segment
+    ) -> tuple[list[Placement], list[tuple[Part, int]], list[int]]:
+        """Return the files that are to be written from a segment, the parts, and the files' rows."""
+        files, parts, rows = [], [], []
+        first, sizes, paths = self._first, self.rows.sizes, self.rows.paths
+        start = 0
+        with self._lock:
+            for part in segment.parts:
+                digest, _, length, size = part
+                row = first.get(digest)
+                if row is None or sizes[row] != size:
+                    raise Untrusted(
+                        "A package holds a file that its manifest does not name",
+                        subject=digest.hex(),
+                    )
+                if length != size:
+                    parts.append((part, start))
+                elif not self._assigned[row]:
+                    # Another copy in the same package is not needed.
+                    self._assigned[row] = 1
+                    files.append(Placement(start, length, digest, paths[row], self.rows.mode(row)))
+                    rows.append(row)
+                start += length
+        return files, parts, rows
 
     def lacking(self) -> set[bytes]:
         """Return the digests of which nothing was written."""
+        inodes = self.rows.inodes
         return {
             digest
-            for digest, places in self._places.items()
-            if digest not in self._parted and places[0][0] not in self.held
+            for digest, row in self._first.items()
+            if not inodes[row] and digest not in self._parted
         }
 
-    def link(self, source: Path, files: Iterable[HeldFile]) -> None:
-        """Bring files of the tree *source* in by hard link, or by copy where links cannot be.
+    def link(self, index: HostIndex) -> None:
+        """Bring what is lacking from a held release, by hard link or by copy where links cannot be.
 
-        One that was touched since it was unpacked, and is not the same any more, is passed
+        A file that was touched since it was unpacked, and is not the same any more, is passed
         over.
         """
-        with Descent(source) as there:
-            for held in files:
-                for path, mode in self._places[held.digest]:
-                    if not self._bring(there, held, path, mode):
+        needed = set(zip(self.rows.digests, self.rows.modes, strict=True))
+        held = index.rows
+        with Descent(index.release / "tree") as there:
+            for source in choose(held, needed, self.lacking()):
+                digest = held.digests[source]
+                for row in (self._first[digest], *self._twins.get(digest, ())):
+                    if not self._bring(there, held, source, row):
                         break
 
     def finish(self) -> None:
@@ -113,115 +170,113 @@ class Unpacking:
         Raises:
             Untrusted: The package lacked files.
         """
-        for digest, parted in list(self._parted.items()):
-            self._finish_parted(digest, parted)
-        for entry in self._manifest.entries:
-            if entry.kind == "file" and entry.path not in self.held:
-                raise Untrusted(
-                    "A package lacks a file that this host does not hold either",
-                    subject=entry.path,
-                    next_step="Deploy again: the host says anew what it lacks.",
-                )
-        for entry in self._manifest.entries:
-            if entry.kind == "link":
-                os.symlink(entry.target, entry.path, dir_fd=self._root)
+        for digest in list(self._parted):
+            self._finish_parted(digest)
+        rows = self.rows
+        if not all(rows.inodes):
+            raise Untrusted(
+                "A package lacks a file that this host does not hold either",
+                subject=rows.paths[rows.inodes.index(0)],
+                next_step="Deploy again: the host says anew what it lacks.",
+            )
+        columns = self._manifest.columns
+        targets = iter(columns.targets)
+        for code, path in zip(columns.codes, columns.paths, strict=True) if columns.targets else ():
+            if code == LINK:
+                os.symlink(next(targets), path, dir_fd=self._root)
 
     def _make_directories(self) -> None:
         made: set[str] = {""}
-        for entry in self._manifest.entries:
-            directory = entry.path.rpartition("/")[0]
-            above = []
-            while directory not in made:
-                made.add(directory)
-                above.append(directory)
-                directory = directory.rpartition("/")[0]
+        for directory in sorted({p.rpartition("/")[0] for p in self._manifest.columns.paths}):
+            path, above = directory, []
+            while path not in made:
+                made.add(path)
+                above.append(path)
+                path = path.rpartition("/")[0]
             for path in reversed(above):
                 os.mkdir(path, 0o755, dir_fd=self._root)
         if self._umask & 0o755:
             for path in made - {""}:
                 os.chmod(path, 0o755, dir_fd=self._root)  # noqa: S103  # served files are public
 
-    def _write_whole(self, digest: bytes, content: memoryview) -> None:
-        # Two copies in one package: the second has been checked and is not needed.
-        with self._lock:
-            if self._places[digest][0][0] in self.held:
-                return
-        for path, mode in self._places[digest]:
-            if not self._link_twin(digest, path, mode):
-                handle = self._create(path, mode)
-                try:
-                    if content:
-                        write_all(handle, content)
-                    self._note(digest, path, mode, os.fstat(handle))
-                finally:
-                    os.close(handle)
-
     def _write_part(self, part: Part, content: memoryview) -> None:
+        row = self._first[part.digest]
         with self._lock:
+            if self._assigned[row]:
+                return  # complete and checked
             parted = self._parted.get(part.digest)
             if parted is None:
-                parted = self._parted[part.digest] = self._begin_parted(part.digest)
+                parted = self._parted[part.digest] = _Parted(self._create(row), {})
         view, offset = content, part.offset
         while view:
             done = os.pwrite(parted.handle, view, offset)
             view, offset = view[done:], offset + done
+        with self._lock:
+            parted.lengths[part.offset] = part.length
+            complete = not self._assigned[row] and sum(parted.lengths.values()) >= part.size
+            if complete:
+                self._assigned[row] = 1
+        if complete:
+            self._finish_parted(part.digest)
 
-    def _begin_parted(self, digest: bytes) -> _PartedFile:
-        path, mode = self._places[digest][0]
-        return _PartedFile(self._create(path, mode))
+    def _create(self, row: int) -> int:
+        return create(self._root, self._umask, self.rows.paths[row], self.rows.mode(row))
 
-    def _create(self, path: str, mode: int) -> int:
-        handle = os.open(path, _CREATE, mode, dir_fd=self._root)
-        # The umask may have taken bits, and what it took is asked for once.
-        if mode & self._umask:
-            os.fchmod(handle, mode)
-        return handle
-
-    def _finish_parted(self, digest: bytes, parted: _PartedFile) -> None:
+    def _finish_parted(self, digest: bytes) -> None:
         """Hash the whole of a large file where it lies, whatever parts it came in."""
-        running = hashlib.sha256()
+        handle = self._parted[digest].handle
+        row = self._first[digest]
+        running = sha256()
         offset = 0
-        while block := os.pread(parted.handle, _BLOCK, offset):
+        while block := os.pread(handle, _BLOCK, offset):
             running.update(block)
             offset += len(block)
-        _check(digest, running.digest(), self._places)
-        path, mode = self._places[digest][0]
-        self._note(digest, path, mode, os.fstat(parted.handle))
-        for path, mode in self._places[digest][1:]:
-            if not self._link_twin(digest, path, mode):
-                first = self._places[digest][0][0]
+        if running.digest() != digest:
+            self._refuse(row)
+        self.rows.note(row, os.fstat(handle))
+        with self._lock:
+            os.close(self._parted.pop(digest).handle)
+        self._bring_twins(digest)
+
+    def _bring_twins(self, digest: bytes) -> None:
+        """Make the other files with this content: links to one with the same mode, else copies."""
+        done = [self._first[digest]]
+        for row in self._twins.get(digest, ()):
+            twin = next((t for t in done if self.rows.modes[t] == self.rows.modes[row]), None)
+            if twin is None:
                 with Descent(self._tree) as there:
-                    self._copy(there, first, path, mode, digest)
-        os.close(self._parted.pop(digest).handle)
+                    self._copy(there, self.rows.paths[done[0]], row)
+            else:
+                root, path = self._root, self.rows.paths[row]
+                os.link(
+                    self.rows.paths[twin],
+                    path,
+                    src_dir_fd=root,
+                    dst_dir_fd=root,
+                    follow_symlinks=False,
+                )
+                self.rows.note(row, os.stat(path, dir_fd=root, follow_symlinks=False))
+            done.append(row)
 
-    def _link_twin(self, digest: bytes, path: str, mode: int) -> bool:
-        """Link *path* to a file of this tree with the same content and mode, if there is one."""
-        for twin, twin_mode in self._places[digest]:
-            if twin == path:
-                return False
-            if twin_mode == mode:
-                root = self._root
-                os.link(twin, path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
-                self._note(digest, path, mode, os.stat(path, dir_fd=root, follow_symlinks=False))
-                return True
-        return False
-
-    def _bring(self, there: Descent, held: HeldFile, path: str, mode: int) -> bool:
+    def _bring(self, there: Descent, held: Rows, source: int, row: int) -> bool:
         try:
-            if held.mode != mode or not self._link(there, held, path):
-                self._copy(there, held.path, path, mode, held.digest)
+            if held.modes[source] != self.rows.modes[row] or not self._link(
+                there, held, source, row
+            ):
+                self._copy(there, held.paths[source], row)
         except (Untrusted, OSError) as error:
             if isinstance(error, OSError) and error.errno not in _GONE:
                 raise
+            self.rows.inodes[row] = 0
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path, dir_fd=self._root)
+                os.unlink(self.rows.paths[row], dir_fd=self._root)
             return False
         self.reused_files += 1
         return True
 
-    def _link(self, there: Descent, held: HeldFile, path: str) -> bool:
-        directory, name = there.locate(held.path)
-        root = self._root
+    def _link(self, there: Descent, held: Rows, source: int, row: int) -> bool:
+        directory, name = there.locate(held.paths[source])
+        root, path = self._root, self.rows.paths[row]
         try:
             os.link(name, path, src_dir_fd=directory, dst_dir_fd=root, follow_symlinks=False)
         except OSError as error:
@@ -230,36 +285,36 @@ class Unpacking:
                 return False
             raise
         facts = os.stat(path, dir_fd=root, follow_symlinks=False)
-        if not held.untouched(facts):
-            self._check_touched(path, held, facts)
-        self._note(held.digest, path, held.mode, facts)
+        if not held.untouched(source, facts):
+            self._check_touched(row, facts)
+        self.rows.note(row, facts)
         return True
 
-    def _check_touched(self, path: str, held: HeldFile, facts: os.stat_result) -> None:
-        if not stat.S_ISREG(facts.st_mode) or stat.S_IMODE(facts.st_mode) != held.mode:
-            raise Untrusted("A file of a held release was replaced", subject=held.path)
-        handle = os.open(path, _READ, dir_fd=self._root)
+    def _check_touched(self, row: int, facts: os.stat_result) -> None:
+        if not stat.S_ISREG(facts.st_mode) or stat.S_IMODE(facts.st_mode) != self.rows.mode(row):
+            raise Untrusted("A file of a held release was replaced", subject=self.rows.paths[row])
+        handle = os.open(self.rows.paths[row], _READ, dir_fd=self._root)
         with os.fdopen(handle, "rb") as file:
-            _check(held.digest, hashlib.file_digest(file, "sha256").digest(), self._places)
+            if hashlib.file_digest(file, "sha256").digest() != self.rows.digests[row]:
+                self._refuse(row)
 
-    def _copy(self, there: Descent, source: str, path: str, mode: int, digest: bytes) -> None:
+    def _copy(self, there: Descent, source: str, row: int) -> None:
         directory, name = there.locate(source)
         with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb", 0) as read:
-            handle = self._create(path, mode)
+            handle = self._create(row)
             try:
-                running = hashlib.sha256()
+                running = sha256()
                 while block := read.read(_BLOCK):
                     running.update(block)
                     write_all(handle, block)
-                _check(digest, running.digest(), self._places)
-                self._note(digest, path, mode, os.fstat(handle))
+                if running.digest() != self.rows.digests[row]:
+                    self._refuse(row)
+                self.rows.note(row, os.fstat(handle))
             finally:
                 os.close(handle)
 
-    def _note(self, digest: bytes, path: str, mode: int, facts: os.stat_result) -> None:
-        self.held[path] = HeldFile(
-            digest, path, mode, facts.st_ino, facts.st_size, facts.st_mtime_ns
-        )
+    def _refuse(self, row: int) -> NoReturn:
+        raise Untrusted("A file is not what the manifest says", subject=self.rows.paths[row])
 
 
 def _umask_in(tree: Path) -> int:
@@ -268,19 +323,9 @@ def _umask_in(tree: Path) -> int:
     Asked by trying: reading the umask means setting it, for all threads.
     """
     probe = temporary_name(tree)
-    handle = os.open(probe, _CREATE, 0o777)
+    handle = os.open(probe, CREATE, 0o777)
     try:
         return 0o777 & ~os.fstat(handle).st_mode
     finally:
         os.close(handle)
         probe.unlink()
-
-
-class _PartedFile:
-    def __init__(self, handle: int) -> None:
-        self.handle = handle
-
-
-def _check(expected: bytes, found: bytes, places: dict[bytes, list[tuple[str, int]]]) -> None:
-    if expected != found:
-        raise Untrusted("A file is not what the manifest says", subject=places[expected][0][0])

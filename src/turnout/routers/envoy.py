@@ -82,6 +82,9 @@ class EnvoyRouter(Router):
         async with self._turn:
             for directory in (self._state_dir, self._run_dir):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._process.running() and not self._routes.path.exists():
+                # Somebody removed the data under it, and it watches files that are gone.
+                await self._process.end()
             if not self._process.running():
                 self._restore_files()
             await self._process.ensure()

@@ -101,6 +101,11 @@ def _manager(routes_file: Path) -> dict[str, Any]:
             # `x_forwarded_for` would reach a WSGI or CGI app under the name of the real one.
             "headers_with_underscores_action": "DROP_HEADER",
         },
+        # Older proxies and tools speak HTTP/1.0, which need not name a host.
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": "localhost",
+        },
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65_536,

@@ -62,6 +62,7 @@ class EnvoyProcess:
         anything else stays, since replacing it cuts requests; see :meth:`outdated`.
 
         Raises:
+            Conflict: Its port is taken.
             Failed: It cannot start; the message names the cause if Envoy's log does.
         """
         holder = self._process.holder()
@@ -138,14 +139,14 @@ class EnvoyProcess:
             await asyncio.sleep(_POLL_S)
         return False
 
-    def _no_start(self, said: str, exited: bool) -> Failed:
+    def _no_start(self, said: str, exited: bool) -> TurnoutError:
         listen = _listen(self._config)
         if "Address already in use" in said or "address already in use" in said:
-            return Failed(
+            return Conflict(
                 "The router cannot start: its port is taken",
                 subject=listen,
                 why="another process listens there",
-                next_step="End that process, or give the router another port.",
+                next_step="End that process, or choose another address with --http HOST:PORT.",
             )
         if "Permission denied" in said and "bind" in said:
             return Failed(

@@ -16,6 +16,8 @@ SITE_HEADER = "x-turnout-site"
 SPA_HEADER = "x-turnout-spa"
 # Fewer digits than that might be a release by chance.
 SHORTEST_PREFIX = 12
+# An IP address or the machine itself, with or without a port.
+_BARE_ADDRESS = r"(?i:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])(?::\d+)?"
 _ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 # Only failures before a byte of the request went out: repeating those is always safe.
@@ -40,12 +42,10 @@ def routes(sites: Sequence[Site]) -> dict[str, Any]:
     """Return the route configuration that leads requests as *sites* want it."""
     hosts: list[dict[str, Any]] = []
     for site in sites:
-        domains = [*site.domains, *(["*"] if site.default else [])]
-        if domains:
-            hosts.append(_virtual_host(site.scope, domains, _site_routes(site)))
+        if site.domains:
+            hosts.append(_virtual_host(site.scope, site.domains, _site_routes(site)))
         hosts.extend(_preview_hosts(site))
-    if not any(site.default for site in sites):
-        hosts.append(_virtual_host("*", ["*"], [_answer(404, "No site has this host name.\n")]))
+    hosts.append(_virtual_host("*", ["*"], _other_routes(sites)))
     return {
         "@type": _ROUTES,
         "name": ROUTES_NAME,
@@ -86,6 +86,24 @@ def _site_routes(site: Site) -> list[dict[str, Any]]:
     weights = {revision: weight for revision, weight in site.weights.items() if weight}
     live = _to(site, weights, {"prefix": "/"}) if weights else _nothing_live()
     return [*found, live]
+
+
+def _other_routes(sites: Sequence[Site]) -> list[dict[str, Any]]:
+    """Return the routes for hosts that no site names: the default one's on a bare address.
+
+    A name that is not known leads nowhere: it may be a preview that is pruned, a typing
+    mistake, or a stranger's name that was made to point here.
+    """
+    bare = [
+        _on_bare_address(route) for site in sites if site.default for route in _site_routes(site)
+    ]
+    return [*bare, _answer(404, "No site has this host name.\n")]
+
+
+def _on_bare_address(route: Mapping[str, Any]) -> dict[str, Any]:
+    match = route["match"]
+    asked = {"name": ":authority", "string_match": {"safe_regex": {"regex": _BARE_ADDRESS}}}
+    return {**route, "match": {**match, "headers": [*match.get("headers", ()), asked]}}
 
 
 def _preview_hosts(site: Site) -> list[dict[str, Any]]:

@@ -51,8 +51,8 @@ class Site:
     Attributes:
         scope: ``project/environment``.
         domains: Host names that lead here, without port.
-        default: Whether requests for unknown host names lead here too; at most one site of a
-            host has it.
+        default: Whether requests for a bare address (an IP address, ``localhost``) lead here
+            too; at most one site of a host has it.
         weights: Revision to weight; weights sum to 100. Empty: every request gets 503.
         backends: Every revision that can be reached, by weight or by preview.
     """
@@ -109,7 +109,8 @@ class Router(ABC):
         """Make the process run with the state it was last given; adopt it if it runs already.
 
         Raises:
-            Failed: It cannot start (a taken port, a missing or wrong binary).
+            Conflict: Its port is taken.
+            Failed: It cannot start (a missing or wrong binary).
         """
 
     @abstractmethod

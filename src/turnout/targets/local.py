@@ -15,14 +15,17 @@ from pathlib import Path
 
 import turnout
 from turnout.base import failpoints
-from turnout.base.errors import Conflict, Failed, Unreachable
+from turnout.base.errors import Conflict, Failed, TurnoutError, Unreachable, from_document
 from turnout.targets.agent_host import AgentHost
 
 DEADLINE = 60.0
 """Seconds that the agent gets to answer after it was started."""
 
 # What an agent needs of its environment, and nothing that might hold a secret.
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", failpoints.VARIABLE)
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR"),
+    *("TURNOUT_ENVOY", "TURNOUT_CADDY", failpoints.VARIABLE),
+)
 
 
 def agent_socket(run_dir: Path) -> Path:
@@ -43,6 +46,7 @@ async def ensure_agent(data: Path, run_dir: Path, host: str, http: tuple[str, in
         http: Address and port on which it serves the sites.
 
     Raises:
+        Conflict: The port of the sites is taken.
         Failed: It cannot start; the message holds what it said.
     """
     socket = agent_socket(run_dir)
@@ -59,12 +63,16 @@ async def ensure_agent(data: Path, run_dir: Path, host: str, http: tuple[str, in
     finally:
         assert process.stdout is not None
         process.stdout.close()
-    if said:
-        return
     code = process.poll()
-    # Somebody else may have started one at the same moment; then that one will do.
-    if code == Conflict.exit_code and await _answering_soon(host, socket):
+    error = _told(said)
+    if said and error is None:
         return
+    # Somebody else may have started one at the same moment; then that one will do.
+    if isinstance(error, Conflict) and "agent" in error.facts:
+        if await _answering_soon(host, socket):
+            return
+    elif error is not None:
+        raise error
     raise Failed(
         "The agent of this machine cannot start",
         subject=str(data),
@@ -105,7 +113,7 @@ def _is_as_wanted(data: Path, pid: int, http: tuple[str, int]) -> bool:
     try:
         known = json.loads((data / "agent.json").read_bytes())
     except (OSError, ValueError):
-        return True  # it is just starting; it will have said so by the time that it matters
+        return False  # it writes this before it answers: its data is no longer that of the path
     wanted = {"pid": pid, "http": f"{http[0]}:{http[1]}", "version": turnout.__version__}
     return bool(known.get("pid") != pid or known == wanted)
 
@@ -165,11 +173,21 @@ def _first_line(process: subprocess.Popen[bytes], deadline: float) -> bytes:
     assert process.stdout is not None
     handle = process.stdout.fileno()
     ready, _, _ = select.select([handle], [], [], deadline)
-    said = os.read(handle, 256) if ready else b""
-    if not said:
+    said = os.read(handle, 65536) if ready else b""
+    if not said or said.startswith(b"{"):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5.0)
     return said
+
+
+def _told(said: bytes) -> TurnoutError | None:
+    """Return the error that an agent gave as its first line, if it was one."""
+    if not said.startswith(b"{"):
+        return None
+    try:
+        return from_document(json.loads(said))
+    except ValueError:
+        return Failed("The agent of this machine cannot start")
 
 
 def _tail(path: Path) -> str:

@@ -59,6 +59,8 @@ class UploadOpened(Report):
 
     release: ReleaseId
     missing: tuple[str, ...]
+    held_parts: dict[str, tuple[tuple[int, int], ...]] = Field(default_factory=dict)
+    """Of large files whose upload was cut: digest to (offset, length) of what is here."""
     complete: bool
     """True: the release is there already and there is nothing to send or to commit."""
 
