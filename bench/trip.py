@@ -110,7 +110,9 @@ class Trip:
 
         def send(segment: Segment) -> None:
             connection = free.pop()
-            _ask(connection, "segment", segment.encode())
+            connection.send(("segment", ()))
+            connection.send_bytes(segment.encode())
+            connection.recv()
             free.append(connection)
 
         in_any_order(send, segments, STREAMS, STREAMS)
@@ -128,9 +130,6 @@ class _Server:
 
     def missing(self, canonical: bytes) -> list[str]:
         return self._store.missing(PROJECT, parse(canonical))
-
-    def segment(self, data: bytes) -> int:
-        return self._store.add_segment(PROJECT, data)
 
     def commit(self, canonical: bytes) -> str:
         return self._store.commit(PROJECT, parse(canonical))
@@ -155,7 +154,10 @@ class _Server:
         return laps.seconds, package.bytes
 
     def answer(self, connection: Connection) -> None:
-        _answer(connection, self)
+        def segment() -> int:
+            return self._store.add_segment(PROJECT, connection.recv_bytes())
+
+        _answer(connection, self, segment=segment)
 
 
 class _Host:

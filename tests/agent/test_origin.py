@@ -307,7 +307,7 @@ async def test_through_the_router_a_client_cannot_choose_the_root(host: Host) ->
             Backend(name, name * 4, (host.origin.address,), site=f"shop/live/{name}", spa=True)
             for name in (ONE, TWO)
         )
-        site = Site("shop/live", (), True, {ONE: 100}, backends)
+        site = Site("shop/live", ("any.test",), True, {ONE: 100}, backends)
         await router.apply([site])
         forged = {"x-turnout-site": f"shop/live/{TWO}", "X-Turnout-Spa": "0"}
         answer = await ask_once(port, "any.test", "/some/page", forged)
@@ -315,7 +315,7 @@ async def test_through_the_router_a_client_cannot_choose_the_root(host: Host) ->
         redirect = await ask_once(port, f"any.test:{port}", "/docs")
         assert redirect.headers["location"] == "/docs/"
         tag = answer.headers["etag"]
-        await router.apply([Site("shop/live", (), True, {TWO: 100}, backends)])
+        await router.apply([Site("shop/live", ("any.test",), True, {TWO: 100}, backends)])
         switched = await ask_once(port, "any.test", "/", {"if-none-match": tag})
         assert (switched.status, switched.body) == (200, b"<h1>other</h1>")
     finally:

@@ -32,7 +32,7 @@ def missing(stand: Stand, wanted: dict[str, bytes]) -> list[str]:
 def test_assets_of_three_releases_before_stay_also_after_a_rollback(
     stand: Stand, tmp_path: Path
 ) -> None:
-    project = projects.site(tmp_path, "docs", static_bridge_releases="3")
+    project = projects.site(tmp_path, "docs", static_bridge_releases="3", rollout_keep_releases="5")
     seen: list[dict[str, bytes]] = []
     for _ in range(4):
         project.change()

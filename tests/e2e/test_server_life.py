@@ -14,6 +14,7 @@ import pytest
 
 from load import Load, Target
 from tests.stand import projects
+from tests.stand.ports import free_port
 from tests.stand.stand import Stand
 from tests.stand.waiting import eventually
 
@@ -74,8 +75,9 @@ def test_stop_apps_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def test_a_second_server_on_the_same_data_is_refused(own: Stand) -> None:
+    http = f"127.0.0.1:{free_port()}"
     second = own.run(
-        "up", "--data", own.data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", timeout=30
+        "up", "--data", own.data, "--listen", "127.0.0.1:0", "--http", http, timeout=30
     )
     assert second.code == 7, second
     assert str(own.pid) in second.said

@@ -80,7 +80,10 @@ def test_a_bomb_is_stopped_at_its_declared_size() -> None:
 def test_a_window_beyond_a_segment_is_refused() -> None:
     from backports import zstd
 
-    options = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.checksum_flag: 1}
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
     machine = zstd.ZstdCompressor(options=options)
     data = machine.compress(b"a" * 100) + machine.flush()
     with pytest.raises(Untrusted):
@@ -158,7 +161,7 @@ def test_alike_files_lie_together_in_segments_of_the_right_size(tmp_path: Path) 
     bench = Workbench(tmp_path)
     files = {f"d{n}/file{n}.{'js' if n % 2 else 'css'}": noise(3 << 20, n) for n in range(6)}
     scanned = scan(bench.write("one", {**files, "zero": b"", "big.bin": noise(9 << 20, 99)}))
-    segments = plan(scanned, scanned.paths, {})
+    segments = list(plan(scanned, scanned.paths, {}))
     flat = [(run.path, run.part.offset) for runs in segments for run in runs]
     endings = [path.rpartition(".")[2] for path, _ in flat if "file" in path]
     assert endings == sorted(endings)

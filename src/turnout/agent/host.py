@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import turnout
-from turnout.agent import cgroups, logpages, places, probes, readiness
+from turnout.agent import binaries, cgroups, logpages, places, probes, readiness
 from turnout.agent.instances import Instances
 from turnout.agent.paths import Layout
 from turnout.agent.places import Origin, Place
@@ -62,6 +62,7 @@ class Agent:
             layout, self._releases, self._trees, self._instances, self._routing, self._staging
         )
         self._upkeep = Upkeep(self._instances, self._routing, origin, router)
+        self._binaries: tuple[wire.BinaryFact, ...] = ()
 
     async def begin(self) -> None:
         """Sweep what a crash left, and bring up what carries traffic.
@@ -73,6 +74,7 @@ class Agent:
         await asyncio.to_thread(self._releases.sweep)
         await asyncio.to_thread(self._trees.sweep)
         await self._upkeep.begin()
+        self._binaries = tuple(map(_binary_fact, await asyncio.to_thread(binaries.describe)))
 
     async def keep_up(self) -> None:
         """Finish interrupted removals, then look after every process until cancelled."""
@@ -107,6 +109,7 @@ class Agent:
             origin_alive=origin_alive,
             disk_free_bytes=shutil.disk_usage(self._layout.data).free,
             memory_free_bytes=_memory_free(),
+            binaries=self._binaries,
         )
 
     async def lacking(self, manifest: bytes) -> wire.Lacking:
@@ -175,7 +178,20 @@ class Agent:
             latency_ms=worst.latency_ms,
             attempts=len(answers),
         )
+        if not worst.good and worst.status is None and not await self._serves(wanted):
+            # What carries the answers is down: that says nothing about the release.
+            return result.model_copy(update={"verdict": "unavailable"})
         return await self._with_log(result, scope, revision)
+
+    async def _serves(self, wanted: wire.ProbeWanted) -> bool:
+        """Return whether the processes between the prober and the revision are up."""
+        if wanted.through_router and not await self._router.alive():
+            return False
+        static = any(
+            site.scope == wanted.scope and site.revision == wanted.revision
+            for site in self._trees.sites()
+        )
+        return not static or await self._origin.alive()
 
     async def route(self, wanted: wire.RoutesWanted) -> wire.RoutesApplied:
         """Set the routing of a scope."""
@@ -262,6 +278,17 @@ class Agent:
             return result
         tail = await asyncio.to_thread(logpages.tail, self._layout, scope, revision, TAIL)
         return result.model_copy(update={"log_tail": tail})
+
+
+def _binary_fact(binary: binaries.Binary) -> wire.BinaryFact:
+    return wire.BinaryFact(
+        name=binary.name,
+        path=str(binary.path or ""),
+        version=binary.version,
+        reason=binary.reason,
+        problem=binary.problem,
+        next_step=binary.next_step,
+    )
 
 
 def _memory_free() -> int:

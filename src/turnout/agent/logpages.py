@@ -44,10 +44,14 @@ async def page(layout: Layout, wanted: wire.LogsWanted) -> wire.LogPage:
 
 
 def tail(layout: Layout, scope: str, revision: str, count: int) -> tuple[str, ...]:
-    """Return the text of the last lines that a revision's app wrote, at most *count*."""
+    """Return the text of the last lines of a revision, at most *count*, without restarts."""
     wanted = wire.LogsWanted(scope=scope, revision=revision, tail=2 * count)
-    # What the keeper said in between would only push out what the app said of its trouble.
-    said = [line.text for line in _page(layout, wanted).lines if line.stream != "turnout"]
+    # That it was started again would only push out what the app said of its trouble.
+    said = [
+        line.text
+        for line in _page(layout, wanted).lines
+        if not (line.stream == "turnout" and "; starts again in " in line.text)
+    ]
     return tuple(said[-count:])
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from turnout.base.errors import Exhausted, Failed, InvalidInput
+from turnout.base.errors import Exhausted, Failed, InvalidInput, TurnoutError
 
 metadata = sa.MetaData(
     naming_convention={
@@ -183,6 +183,9 @@ def _explained() -> Iterator[None]:
         raise _unusable(error) from error
 
 
+_OF_DATABASE = {"of": "database"}
+
+
 def _unusable(error: sa.exc.SQLAlchemyError) -> Failed:
     text = str(getattr(error, "orig", error))
     if any(sign in text for sign in ("disk is full", "disk I/O", "No space left")):
@@ -190,9 +193,18 @@ def _unusable(error: sa.exc.SQLAlchemyError) -> Failed:
             "The database could not be written",
             why=text,
             next_step="Free disk space on the volume of the data directory, then try again.",
+            facts=_OF_DATABASE,
         )
     return Failed(
         "The database cannot be used",
         why=text,
         next_step="Make it reachable and writable, then try again.",
+        facts=_OF_DATABASE,
     )
+
+
+def of_database(error: BaseException) -> bool:
+    """Return whether *error* says that the database could not be used just then."""
+    if isinstance(error, TurnoutError):
+        return error.facts.get("of") == "database"
+    return isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError)

@@ -27,7 +27,8 @@ PRIORITIES = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
 
 _LOOK_AGAIN_S = 1.0
 """Another process may have written; without its bell we look by ourselves this often."""
-_CHECK_S = 15.0
+_MOST_STARTS = 20
+_CHECK_S = 5.0
 """How often deployments under way are compared with the engine's workflows."""
 
 
@@ -40,6 +41,7 @@ class Admission:
         self._bell = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._checked = float("-inf")
+        self._stalled: set[str] = set()
         ctx.ledger.ring_queue = self.ring
 
     def ring(self) -> None:
@@ -79,14 +81,24 @@ class Admission:
     async def _take_up(self) -> None:
         """Start workflows that were admitted but died before the engine knew them.
 
-        A workflow that has ended without an end of its deployment is a mistake of ours or of
-        the engine; the scope must not be held for ever because of it.
+        A workflow that could not record its end, for the disk was full, is started again: what
+        is done stays done, and the rest is finished or taken back.  One that is lost again and
+        again is a mistake of ours; the scope must not be held for ever because of it.
         """
+        stalled, self._stalled = self._stalled, set()
         for deployment in await asyncio.to_thread(self._under_way):
             if not await self._engine.known(deployment):
                 await self._engine.start(deployment)
-            elif await self._engine.ended(deployment):
-                log.error("deployment.lost", deployment=deployment)
+                continue
+            if not await self._engine.ended(deployment):
+                if not await self._engine.stalled(deployment):
+                    continue
+                if deployment not in stalled:
+                    # Once may be the moment before the engine takes it up.
+                    self._stalled.add(deployment)
+                    continue
+            log.error("deployment.lost", deployment=deployment)
+            if await self._engine.start_again(deployment) > _MOST_STARTS:
                 problem = problem_of(
                     "The deployment was given up by its engine",
                     deployment,

@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 
-from turnout.base.errors import Aborted, TurnoutError
+from turnout.base.database import of_database
+from turnout.base.errors import Aborted, Failed, TurnoutError
 from turnout.coordinator import engine, planning, undoing
 from turnout.coordinator.attempts import explained
 from turnout.coordinator.context import Context
@@ -17,6 +18,7 @@ from turnout.domain.phases import Kind, Phase
 from turnout.domain.transitions import Status
 
 log = structlog.get_logger(__name__)
+_UNDOING = ("undoing", "undone", "undo_failed")
 
 
 async def carry(ctx: Context, deployment: str) -> None:
@@ -28,6 +30,9 @@ async def carry(ctx: Context, deployment: str) -> None:
         await _carry(ctx, deployment)
     except Exception as mistake:
         log.exception("deployment.crashed", deployment=deployment)
+        if of_database(mistake):
+            # Nothing can be recorded now, an end least of all; admission starts it again.
+            raise
         error = mistake if isinstance(mistake, TurnoutError) else explained(mistake)
         await finish(ctx, deployment, Status.FAILED, error.to_document())
 
@@ -101,12 +106,31 @@ async def _carry(ctx: Context, deployment: str) -> None:
         await finish(ctx, deployment, Status.FAILED, planned["error"])
         return
     run = await load(ctx, deployment)
+    if (await engine.step("resume", _was_undoing, ctx, deployment))["undoing"]:
+        await end_badly(run, _interrupted(deployment))
+        return
     try:
         if run.job.kind is Kind.DEPLOYMENT:
             await deploy(run)
         else:
             await roll_back(run)
     except TurnoutError as error:
+        if of_database(error):
+            raise
         await end_badly(run, error)
         return
     await finish(ctx, deployment, Status.SUCCEEDED, None)
+
+
+async def _was_undoing(ctx: Context, deployment: str) -> dict[str, Any]:
+    rows = await asyncio.to_thread(ctx.ledger.step_rows, deployment)
+    return {"undoing": any(row["status"] in _UNDOING for row in rows)}
+
+
+def _interrupted(deployment: str) -> Failed:
+    return Failed(
+        "The deployment failed, and taking it back was interrupted",
+        subject=deployment,
+        why="the server could not write its database, most likely because its disk was full",
+        next_step="It was taken back since. Look after the server's disk, then deploy again.",
+    )

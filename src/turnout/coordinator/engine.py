@@ -43,6 +43,7 @@ class Engine:
         self._executor = executor
         self._body: WorkflowBody | None = None
         self._running: set[asyncio.Task[Any]] = set()
+        self._carried: set[str] = set()
         self._closing = False
 
     def register(self, body: WorkflowBody) -> None:
@@ -86,9 +87,31 @@ class Engine:
         return await DBOS.get_workflow_status_async(deployment_id) is not None
 
     async def ended(self, deployment_id: str) -> bool:
-        """Return whether the workflow of this deployment will never go on."""
-        found = await DBOS.get_workflow_status_async(deployment_id)
+        """Return whether no workflow of this deployment will ever go on by itself."""
+        name, _ = await self._newest(deployment_id)
+        found = await DBOS.get_workflow_status_async(name)
         return found is not None and found.status not in _UNDER_WAY
+
+    async def stalled(self, deployment_id: str) -> bool:
+        """Return whether its workflow should run here and does not.
+
+        Right after a launch that is so until the engine has taken it up.
+        """
+        name, _ = await self._newest(deployment_id)
+        found = await DBOS.get_workflow_status_async(name)
+        pending = found is not None and found.status == "PENDING"
+        return pending and deployment_id not in self._carried
+
+    async def start_again(self, deployment_id: str) -> int:
+        """Start another workflow of a deployment whose last one is of no use; return which it is.
+
+        Steps that are recorded as done are not done again.
+        """
+        name, number = await self._newest(deployment_id)
+        await DBOS.cancel_workflow_async(name)
+        with SetWorkflowID(f"{deployment_id}~{number + 1}"):
+            await DBOS.start_workflow_async(self._workflow, deployment_id)
+        return number + 1
 
     async def forget_ended(self, before: datetime) -> int:
         """Delete the checkpoints of workflows that ended before a time; return how many."""
@@ -106,7 +129,8 @@ class Engine:
 
     async def send(self, deployment_id: str, topic: str, message: dict[str, Any]) -> None:
         """Send a message that :func:`receive` of that workflow gets, even after a restart."""
-        await DBOS.send_async(deployment_id, message, topic)
+        name, _ = await self._newest(deployment_id)
+        await DBOS.send_async(name, message, topic)
 
     async def close(self) -> None:
         """Stop working; workflows under way are taken up by the next launch."""
@@ -130,10 +154,20 @@ class Engine:
         if self._closing:
             raise asyncio.CancelledError
         self._running.add(task)
+        self._carried.add(deployment_id)
         try:
             await self._body(deployment_id)
         finally:
+            self._carried.discard(deployment_id)
             self._running.discard(task)
+
+    async def _newest(self, deployment_id: str) -> tuple[str, int]:
+        """Return the last workflow of a deployment, and how many came before it."""
+        name, number = deployment_id, 0
+        while await DBOS.get_workflow_status_async(f"{deployment_id}~{number + 1}") is not None:
+            number += 1
+            name = f"{deployment_id}~{number}"
+        return name, number
 
 
 async def step(name: str, work: Callable[..., Awaitable[dict[str, Any]]], *args: Any) -> Any:

@@ -11,7 +11,7 @@ from turnout.coordinator.context import Context
 from turnout.coordinator.effects import SPARE_DISK_BYTES
 from turnout.coordinator.tables import deployments
 from turnout.domain.transitions import ENDED
-from turnout.wire.agent import HostFacts
+from turnout.wire.agent import BinaryFact, HostFacts
 from turnout.wire.api import CheckDocument
 
 
@@ -67,7 +67,17 @@ def _host(facts: HostFacts) -> list[CheckDocument]:
             detail=f"{disk} MiB free",
             next_step="" if facts.disk_free_bytes >= SPARE_DISK_BYTES else "Free disk space.",
         ),
+        *(_binary(facts.host, binary) for binary in facts.binaries),
     ]
+
+
+def _binary(host: str, binary: BinaryFact) -> CheckDocument:
+    return CheckDocument(
+        name=f"{binary.name} on {host}",
+        status="error" if binary.problem else "ok",
+        detail=binary.problem or f"{binary.version}, {binary.reason}: {binary.path}",
+        next_step=binary.next_step,
+    )
 
 
 def _alive(name: str, alive: bool) -> CheckDocument:

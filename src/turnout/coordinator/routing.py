@@ -102,6 +102,11 @@ async def prune_host(
 def kept(record: ScopeRecord) -> tuple[set[str], set[str]]:
     """Return the releases and revisions that a scope keeps: live, the way back, the newest."""
     keep = record.live.intent.rollout.keep_releases if record.live else 1
+    static = record.live.intent.component.static if record.live else None
+    if static is not None:
+        # Assets are bridged out of releases that are there: the live one and those before it,
+        # and the one that a rollback went past.
+        keep = max(keep, static.bridge_releases + 2)
     standing = [record.live, record.previous, *record.entries[:keep]]
     entries = [entry for entry in standing if entry is not None]
     releases = {entry.revision.release for entry in entries}

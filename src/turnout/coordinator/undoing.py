@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from turnout import rollback
-from turnout.base.errors import TurnoutError
-from turnout.coordinator import engine
+from turnout.base import clock
+from turnout.base.errors import TurnoutError, Unreachable
+from turnout.coordinator import engine, verifying
 from turnout.coordinator.context import Context
 from turnout.coordinator.ledger import rollback_phase
 from turnout.coordinator.routing import scope_record
@@ -19,6 +21,8 @@ from turnout.domain.phases import Phase
 from turnout.domain.steps import Action
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
+
+_PAUSE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ async def _prepare_old(run: Run) -> dict[str, str]:
     try:
         for host in run.job.intent.hosts or run.ctx.fleet.names:
             for wanted in _wanted(record.scope, live):
-                await run.ctx.fleet.call(host, partial(_ensure, wanted))
+                await patiently(partial(run.ctx.fleet.call, host, partial(_ensure, wanted)))
     except TurnoutError as error:
         return {"problem": f"the release before could not be made ready: {error}"}
     return {"problem": ""}
@@ -153,7 +157,24 @@ async def _see_old(run: Run) -> dict[str, str]:
         return {"problem": ""}
     old = replace(run.job, revision=live.revision, intent=live.intent)
     try:
-        await watch(run.ctx, old, 0)
+        await patiently(partial(watch, run.ctx, old, 0))
     except TurnoutError as error:
         return {"problem": f"the release before was not seen to answer: {error}"}
     return {"problem": ""}
+
+
+async def patiently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do *work* again and again while its host does not answer, as after a crash of its agent.
+
+    Raises:
+        Unreachable: It did not answer for half a minute.
+    """
+    until = clock.monotonic() + verifying.PATIENCE_S
+    while True:
+        try:
+            await work()
+            return
+        except Unreachable:
+            if clock.monotonic() > until:
+                raise
+        await asyncio.sleep(_PAUSE_S)

@@ -18,6 +18,9 @@ LINES_TOLD = 5
 LONGEST_LINE = 160
 """Characters of each log line that goes into a reason."""
 
+PATIENCE_S = 30.0
+"""How much longer is watched while a host that was never seen does not answer."""
+
 BAD_IN_A_ROW = 2
 """One bad answer can be a hiccup; this many in a row are a verdict."""
 
@@ -83,7 +86,10 @@ async def watch(ctx: Context, job: Job, seconds: float) -> dict[str, Any]:
         await asyncio.gather(*(watcher.look() for watcher in watchers))
         left = end - clock.monotonic()
         if left <= 0:
-            break
+            # A host that came back late, as its agent does after a crash, is still to be seen.
+            if all(watcher.seen for watcher in watchers) or left < -PATIENCE_S:
+                break
+            left = pause
         await asyncio.sleep(min(pause, left))
     # A bad answer at the very end is not a verdict yet: one more look makes it one.
     await asyncio.gather(*(watcher.look() for watcher in watchers if watcher.bad))

@@ -18,6 +18,11 @@ from turnout.packages.walking import Descent
 UNDER_WAY = 4
 """Segments that are read and packed at one time, at most; bounds the memory."""
 
+_LEAST = 1 << 20
+_SPREAD = 24
+"""A small release is cut into so many segments, of a megabyte at least: then one is packed while
+another travels and a third is checked, which matters more than the hundredth they are larger."""
+
 
 class Run(NamedTuple):
     """A part and where it is read from."""
@@ -50,11 +55,12 @@ def build(
 
 def plan(
     scan: Scan, digests: Iterable[str], held: Mapping[str, Sequence[tuple[int, int]]]
-) -> list[list[Run]]:
-    """Return what goes into which segment.
+) -> Iterator[list[Run]]:
+    """Yield what goes into which segment.
 
     Files are sorted by ending, name and path: alike follows alike, which the compressor finds
-    within a segment, and a later version's files meet their former selves.
+    within a segment, and a later version's files meet their former selves.  Those in several
+    parts come first: the receiver checks one once all of it came, beside what comes after.
     """
     files = []
     for digest in set(digests):
@@ -63,27 +69,31 @@ def plan(
             raise InvalidInput("The server asks for a file that was not scanned", subject=digest)
         name = path.rpartition("/")[2]
         raw = bytes.fromhex(digest)
-        files.append((name.rpartition(".")[2], name, path, raw, scan.marks[path].size))
+        size = scan.marks[path].size
+        files.append((size <= SEGMENT_BYTES, name.rpartition(".")[2], name, path, raw, size))
     files.sort()
-    segments: list[list[Run]] = [[]]
-    room = SEGMENT_BYTES
-    for _, _, path, raw, size in files:
+    segment: list[Run] = []
+    target = min(SEGMENT_BYTES, max(_LEAST, sum(file[-1] for file in files) // _SPREAD))
+    room = target
+    for _, _, _, path, raw, size in files:
         # The parts of a large file begin at multiples of the segment size, whatever was
         # before them, so a second attempt cuts alike and finds what is there.
         there = set(held.get(raw.hex(), ())) if held else ()
         offset = 0
         while True:
             length = min(SEGMENT_BYTES, size - offset)
-            if length > room or len(segments[-1]) == MAX_PARTS:
-                segments.append([])
-                room = SEGMENT_BYTES
+            if (length > room and segment) or len(segment) == MAX_PARTS:
+                yield segment
+                segment = []
+                room = target
             if (offset, length) not in there:
-                segments[-1].append(Run(path, Part(raw, offset, length, size)))
+                segment.append(Run(path, Part(raw, offset, length, size)))
                 room -= length
             offset += length
             if offset >= size:
                 break
-    return [segment for segment in segments if segment]
+    if segment:
+        yield segment
 
 
 def _pack(scan: Scan, runs: Sequence[Run], buffers: Buffers) -> Segment:

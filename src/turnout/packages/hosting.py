@@ -40,10 +40,9 @@ from turnout.packages.segments import Source
 from turnout.packages.unpacking import Unpacking
 from turnout.packages.verifying import verify_tree
 
-_WORKERS = 2
-_UNDER_WAY = 3
-"""Segments at one time behind the reader: one that a thread or the helper is about to take, and
-those that the two unpack, check and write."""
+_WORKERS = 3
+_UNDER_WAY = 4
+"""Segments at one time behind the reader, which are packed while they wait."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,7 @@ class HostReleases:
         tree = place / "tree"
         tree.mkdir(mode=0o755)
         tree.chmod(0o755)
-        unpacking = Unpacking(tree, manifest)
+        unpacking = Unpacking(tree, manifest, reader.files)
         try:
             in_any_order(unpacking.take, reader.segments(), _WORKERS, _UNDER_WAY)
             # What the package brought is never taken from here: it may be to replace damage.

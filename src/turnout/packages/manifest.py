@@ -144,7 +144,7 @@ def manifest_of(entries: Iterable[Entry], limits: Limits = DEFAULT) -> Manifest:
                 _refuse("a link in it has a size, a digest or a mode", path)
         elif len(digest) != 64 or target or mode not in (0o644, 0o755):
             _refuse("a field has no legal value", path)
-    return _checked(Manifest(ordered), limits)
+    return checked(Manifest(ordered), limits)
 
 
 def release_id(manifest: Manifest) -> str:
@@ -161,9 +161,56 @@ def parse(data: bytes, limits: Limits = DEFAULT) -> Manifest:
     """
     if len(data) > limits.manifest_bytes:
         raise InvalidInput("A manifest is too long", why=f"over {limits.manifest_bytes} bytes")
-    manifest = _checked(Manifest(columns=_decode(data, limits)), limits)
+    manifest = checked(Manifest(columns=_decode(data, limits)), limits)
     # The checks leave one form only; what was parsed is therefore what will be signed.
     manifest.__dict__["canonical"] = bytes(data)
+    return manifest
+
+
+def recall(data: bytes, limits: Limits = DEFAULT) -> Manifest:
+    """Return the manifest in *data*, which :func:`parse` accepted before it was sealed.
+
+    Raises:
+        InvalidInput: It is damaged.
+    """
+    manifest = Manifest(columns=_decode(data, limits))
+    manifest.__dict__["canonical"] = bytes(data)
+    return manifest
+
+
+def checked(manifest: Manifest, limits: Limits = DEFAULT) -> Manifest:
+    """Return *manifest* if what its columns say is allowed.
+
+    Raises:
+        InvalidInput: It is not, or they are not in the order of their paths' bytes.
+    """
+    columns = manifest.columns
+    count = len(columns.codes)
+    if not 0 < count <= limits.files:
+        raise InvalidInput(
+            f"A release cannot have {count} files",
+            why=f"1 to {limits.files} are allowed",
+            next_step="Check that the right directory is packaged, and .turnoutignore.",
+        )
+    check_paths(columns.paths, limits)
+    if columns.targets:
+        links = [at for at, code in enumerate(columns.codes) if code == LINK]
+        if any(columns.sizes[at] for at in links):
+            _refuse("a link in it has a size")
+        check_links(
+            {columns.paths[at]: to for at, to in zip(links, columns.targets, strict=True)}, limits
+        )
+    if max(columns.sizes) > limits.file_bytes:
+        at = max(range(count), key=columns.sizes.__getitem__)
+        _exceeded(
+            columns.paths[at],
+            f"it has {columns.sizes[at]} bytes; {limits.file_bytes} are allowed",
+        )
+    if tuple(map(manifest.sizes.get, columns.digests)) != tuple(_file_sizes(columns)):
+        _refuse("two sizes are given for one digest")
+    total = manifest.bytes
+    if total > limits.total_bytes:
+        _exceeded("", f"its files have {total} bytes; {limits.total_bytes} are allowed")
     return manifest
 
 
@@ -240,37 +287,6 @@ def _decode(data: bytes, limits: Limits) -> Columns:
     width = 2 * DIGEST_BYTES
     digests = [hexes[at : at + width] for at in range(0, len(hexes), width)]
     return Columns(codes, sizes, digests, paths, targets)
-
-
-def _checked(manifest: Manifest, limits: Limits) -> Manifest:
-    columns = manifest.columns
-    count = len(columns.codes)
-    if not 0 < count <= limits.files:
-        raise InvalidInput(
-            f"A release cannot have {count} files",
-            why=f"1 to {limits.files} are allowed",
-            next_step="Check that the right directory is packaged, and .turnoutignore.",
-        )
-    check_paths(columns.paths, limits)
-    if columns.targets:
-        links = [at for at, code in enumerate(columns.codes) if code == LINK]
-        if any(columns.sizes[at] for at in links):
-            _refuse("a link in it has a size")
-        check_links(
-            {columns.paths[at]: to for at, to in zip(links, columns.targets, strict=True)}, limits
-        )
-    if max(columns.sizes) > limits.file_bytes:
-        at = max(range(count), key=columns.sizes.__getitem__)
-        _exceeded(
-            columns.paths[at],
-            f"it has {columns.sizes[at]} bytes; {limits.file_bytes} are allowed",
-        )
-    if tuple(map(manifest.sizes.get, columns.digests)) != tuple(_file_sizes(columns)):
-        _refuse("two sizes are given for one digest")
-    total = manifest.bytes
-    if total > limits.total_bytes:
-        _exceeded("", f"its files have {total} bytes; {limits.total_bytes} are allowed")
-    return manifest
 
 
 def _exceeded(path: str, why: str) -> None:

@@ -3,7 +3,7 @@
     "TPKG"  u8 version  3 zero bytes  u32 length of the envelope     (numbers little-endian)
     the placement in its signed envelope
     frames of AES-256-GCM under the run key, which together hold
-        u8 codec  u32 plain bytes  u32 packed bytes   the manifest
+        u8 codec  u32 plain bytes  u32 packed bytes  u32 files that follow   the manifest
         1 and a segment, as often as needed, then 0
     HMAC-SHA256, under a key derived from the environment's, of all that is before it
 
@@ -34,7 +34,7 @@ from turnout.packages.segments import Segment, Source, decode
 
 MAGIC = b"TPKG\x01\0\0\0"
 _LENGTH = struct.Struct("<I")
-_MANIFEST = struct.Struct("<BII")
+_MANIFEST = struct.Struct("<BIII")
 _MAX_ENVELOPE = 16 << 10
 
 
@@ -68,6 +68,7 @@ def write_package(
     version: int,
     manifest: Manifest,
     segments: Iterable[Segment],
+    files: int = 0,
 ) -> Package:
     """Seal *segments* under a fresh run key, and sign their placement.
 
@@ -80,6 +81,7 @@ def write_package(
         version: Of the placement; greater than every earlier one of the scope.
         manifest: The whole release's.
         segments: What the host lacks of it.
+        files: How many files that is, or 0, for the host to prepare for.
 
     Raises:
         Exhausted: The disk is full.
@@ -105,7 +107,7 @@ def write_package(
                 write_all(handle, frame)
 
             body = sealing.SealingWriter(run_key, write, manifest.release.encode())
-            _write_manifest(body, manifest)
+            _write_manifest(body, manifest, files)
             for segment in segments:
                 body.write(b"\1")
                 body.write(segment.header())
@@ -135,7 +137,8 @@ class PackageReader:
     """A package that is read as a stream, in the order of its parts.
 
     Nothing that it hands out is the release until :meth:`finish` has returned: a caller keeps
-    what it wrote out of sight until then.
+    what it wrote out of sight until then.  How many ``files`` follow is known after
+    :meth:`manifest`, if the sealer said it, and is a hint.
 
     Args:
         stream: The package.
@@ -150,6 +153,7 @@ class PackageReader:
         self._stream = stream
         self._environment_key = environment_key
         self.bytes = 0
+        self.files = 0
         head = self._exactly(len(MAGIC) + _LENGTH.size)
         if not head.startswith(MAGIC):
             raise Untrusted("That is not a package that this version can read")
@@ -174,7 +178,7 @@ class PackageReader:
         head = self._body.read(_MANIFEST.size)
         if len(head) < _MANIFEST.size:
             raise Untrusted("A package holds no manifest")
-        used, plain_bytes, packed_bytes = _MANIFEST.unpack(head)
+        used, plain_bytes, packed_bytes, self.files = _MANIFEST.unpack(head)
         if max(plain_bytes, packed_bytes) > limits.manifest_bytes:
             raise Untrusted("A package has a manifest that is too long")
         packed = self._body.read(packed_bytes)
@@ -235,9 +239,9 @@ class PackageReader:
         return data
 
 
-def _write_manifest(body: sealing.SealingWriter, manifest: Manifest) -> None:
+def _write_manifest(body: sealing.SealingWriter, manifest: Manifest, files: int) -> None:
     used, packed = codec.compress(manifest.canonical)
-    body.write(_MANIFEST.pack(used, len(manifest.canonical), len(packed)))
+    body.write(_MANIFEST.pack(used, len(manifest.canonical), len(packed), files))
     body.write(packed)
 
 

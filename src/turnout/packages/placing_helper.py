@@ -13,7 +13,6 @@ import marshal
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +33,6 @@ class PlacingHelper:
     def __init__(self, root: int, umask: int) -> None:
         self._root = root
         self._umask = umask
-        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         # A helper that cannot start costs time and nothing else.
         with contextlib.suppress(OSError):
@@ -45,18 +43,13 @@ class PlacingHelper:
     ) -> tuple[list[int], list[int]] | None:
         """Return what :func:`~turnout.packages.placing.place` would.
 
-        None if the helper is busy or dead, and the caller must do it; nothing was written then.
+        None if the helper is dead, and the caller must do it; nothing is left of it then.
 
         Raises:
             Untrusted: One file is not what its digest says.
             OSError: A file could not be written.
         """
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            answer = self._ask(segment, files)
-        finally:
-            self._lock.release()
+        answer = self._ask(segment, files)
         if answer is None:
             return None
         problem, code, inodes, times = answer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from turnout.packages import sealed_files
 from turnout.packages.disk import TEMPORARY
-from turnout.packages.manifest import parse
+from turnout.packages.manifest import recall
 from turnout.packages.rooms import Room
 from turnout.packages.segments import SEGMENT_BYTES, Part, pack
 from turnout.packages.store_index import Place
@@ -132,7 +132,7 @@ def _needed(room: Room) -> set[bytes]:
     needed: set[bytes] = set()
     for release in room.releases():
         _, content = sealed_files.read_both(room.release_path(release), room.key)
-        needed.update(bytes.fromhex(digest) for digest in parse(content).sizes)
+        needed.update(bytes.fromhex(digest) for digest in recall(content).sizes)
     return needed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from turnout.packages.hash_files import Hashing
 from turnout.packages.hashing import Mark
 from turnout.packages.ignore import Ignore, read_ignore
 from turnout.packages.limits import DEFAULT, Limits
-from turnout.packages.manifest import Entry, Manifest, manifest_of
+from turnout.packages.manifest import LINK, Columns, Manifest, checked
 from turnout.packages.scan_cache import ScanCache
 from turnout.packages.walking import Descent
 
@@ -44,11 +44,12 @@ class Scan:
     @cached_property
     def paths(self) -> dict[str, str]:
         """Digest to the first path that has it."""
-        found: dict[str, str] = {}
-        for entry in self.manifest.entries:
-            if entry.kind == "file":
-                found.setdefault(entry.digest, entry.path)
-        return found
+        columns = self.manifest.columns
+        paths = columns.paths
+        if columns.targets:
+            kinds = zip(paths, columns.codes, strict=True)
+            paths = [path for path, code in kinds if code != LINK]
+        return dict(zip(reversed(columns.digests), reversed(paths), strict=True))
 
 
 def scan(
@@ -97,15 +98,26 @@ def scan(
         walk.run()
         read = reading.finish()
     digests.update(read)
-    entries = list(walk.links)
-    entries.extend(
-        Entry(path, "file", walk.modes[path], mark.size, digests[path])
-        for path, mark in walk.files.items()
-    )
-    manifest = manifest_of(entries, limits)
+    manifest = checked(_manifest(walk, digests), limits)
     if cache is not None and read:
         ScanCache.save(cache, walk.files, digests)
     return Scan(root, manifest, walk.files, len(read))
+
+
+def _manifest(walk: _Walk, digests: Mapping[str, str]) -> Manifest:
+    # Code points and bytes of UTF-8 sort alike.
+    paths = sorted([*walk.files, *walk.links])
+    files = [path for path in paths if path in walk.files] if walk.links else paths
+    sizes = {path: mark.size for path, mark in walk.files.items()}
+    return Manifest(
+        columns=Columns(
+            codes=bytes([walk.codes.get(path, LINK) for path in paths]),
+            sizes=[sizes.get(path, 0) for path in paths],
+            digests=[digests[path] for path in files],
+            paths=paths,
+            targets=[walk.links[path] for path in paths if path in walk.links],
+        )
+    )
 
 
 class _Walk:
@@ -120,8 +132,8 @@ class _Walk:
         self._found = found
         self._bytes = 0
         self.files: dict[str, Mark] = {}
-        self.modes: dict[str, int] = {}
-        self.links: list[Entry] = []
+        self.codes: dict[str, int] = {}
+        self.links: dict[str, str] = {}
 
     def run(self) -> None:
         todo = [""]
@@ -157,14 +169,14 @@ class _Walk:
         facts = item.stat(follow_symlinks=False)
         if stat.S_ISREG(facts.st_mode):
             mark = self.files[path] = hashing.mark_of(facts)
-            self.modes[path] = 0o755 if facts.st_mode & stat.S_IXUSR else 0o644
+            self.codes[path] = 1 if facts.st_mode & stat.S_IXUSR else 0
             self._bytes += facts.st_size
             self._check_limits(path, facts.st_size)
             self._found(path, mark)
         elif stat.S_ISLNK(facts.st_mode):
             target = os.readlink(item.name, dir_fd=handle)
             _check_unicode(path, target)
-            self.links.append(Entry(path, "link", 0o777, 0, "", target))
+            self.links[path] = target
         else:
             _refuse(path, "it is a device, a socket or a pipe")
 

@@ -30,7 +30,7 @@ from turnout.packages import intake, pruning, sealed_files, sealing_plan
 from turnout.packages.disk import TEMPORARY, explained, remove_tree
 from turnout.packages.limits import DEFAULT, Limits
 from turnout.packages.locks import SharedLock
-from turnout.packages.manifest import Manifest, parse
+from turnout.packages.manifest import Manifest, recall
 from turnout.packages.package import Package, write_package
 from turnout.packages.pruning import PruneReport
 from turnout.packages.rooms import Room
@@ -239,7 +239,9 @@ class Store:
                 raise InvalidInput("A host asks for files that the release does not have")
             path = room.packages / f"{room.package_prefix(release)}{secrets.token_hex(8)}.pkg"
             segments = sealing_plan.segments_for(room, {bytes.fromhex(digest) for digest in wanted})
-            return write_package(path, self._keyring, scope, version, manifest, segments)
+            return write_package(
+                path, self._keyring, scope, version, manifest, segments, len(wanted)
+            )
 
     def discard(self, package: Package) -> None:
         """Remove a package, and with it the only copies of its wrapped run key."""
@@ -301,7 +303,7 @@ class Store:
             raise NotFound(
                 "There is no such release", subject=release, why="it was pruned or never uploaded"
             ) from error
-        return parse(content, self._limits)
+        return recall(content, self._limits)
 
     def _lock(self, project: str) -> SharedLock:
         check_name(project, "a project")

@@ -15,6 +15,7 @@ import stat
 import threading
 from hashlib import sha256
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple, NoReturn
 
 from turnout.base.errors import Untrusted
@@ -31,7 +32,7 @@ from turnout.packages.walking import DIRECTORY, Descent
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
-_FIRST = MANY // 8
+_MOST_HELPERS = 2
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _UNLINKABLE = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
@@ -49,9 +50,10 @@ class Unpacking:
     Args:
         tree: An empty directory that nobody else uses.
         manifest: What it is to hold.
+        expected: How many files will be taken from segments, as far as is known.
     """
 
-    def __init__(self, tree: Path, manifest: Manifest) -> None:
+    def __init__(self, tree: Path, manifest: Manifest, expected: int = 0) -> None:
         self._tree = tree
         self._manifest = manifest
         self._root = os.open(tree, DIRECTORY)
@@ -68,16 +70,21 @@ class Unpacking:
         self.reused_files = 0
         self._lock = threading.Lock()
         self._assigned = bytearray(len(digests))
-        self._taken = 0
         self._buffers = Buffers(SEGMENT_BYTES)
         self._umask = _umask_in(tree)
-        self._helper: PlacingHelper | None = None
+        self._helpers: list[PlacingHelper] = []
+        self._free: SimpleQueue[PlacingHelper] = SimpleQueue()
+        cores = os.cpu_count() or 1
+        if expected >= MANY and cores > 1:
+            for _ in range(min(_MOST_HELPERS, cores)):
+                self._helpers.append(PlacingHelper(self._root, self._umask))
+                self._free.put(self._helpers[-1])
         self._make_directories()
 
     def close(self) -> None:
         """Close what is open; called once, when no other call is under way."""
-        if self._helper is not None:
-            self._helper.close()
+        for helper in self._helpers:
+            helper.close()
         for parted in self._parted.values():
             os.close(parted.handle)
         self._parted.clear()
@@ -92,8 +99,7 @@ class Unpacking:
             Untrusted: A file is not in the manifest, or not what its digest says.
         """
         files, parts, rows = self._assign(segment)
-        helper = None if parts else self._helper_for(len(files))
-        found = None if helper is None else helper.place(segment, files)
+        found = None if parts else self._helped(segment, files)
         if found is None:
             with self._buffers.lent() as buffer:
                 plain = segment.plain(buffer)
@@ -106,13 +112,21 @@ class Unpacking:
         for file in files if self._twins else ():
             self._bring_twins(file.digest)
 
-    def _helper_for(self, files: int) -> PlacingHelper | None:
-        """Return the helper, which starts once so many files came that more will."""
-        with self._lock:
-            self._taken += files
-            if self._helper is None and self._taken >= _FIRST and len(self._assigned) >= MANY:
-                self._helper = PlacingHelper(self._root, self._umask)
-            return self._helper
+    def _helped(
+        self, segment: Segment, files: list[Placement]
+    ) -> tuple[list[int], list[int]] | None:
+        """Let a helper place *files*; None if there is none that can.
+
+        Threads only wait for them: such that write small files themselves spend half their
+        time waiting for each other.
+        """
+        if not self._helpers:
+            return None
+        helper = self._free.get()
+        try:
+            return helper.place(segment, files)
+        finally:
+            self._free.put(helper)
 
     def _assign(
         self, segment: Segment

@@ -122,6 +122,17 @@ class RouteFact(Report):
     weights: dict[str, int]
 
 
+class BinaryFact(Report):
+    """An external program that a host uses, and why it is that one."""
+
+    name: str
+    path: str
+    version: str
+    reason: str
+    problem: str = ""
+    next_step: str = ""
+
+
 class HostFacts(Report):
     """Everything the coordinator plans with, of one host at one moment."""
 
@@ -135,6 +146,7 @@ class HostFacts(Report):
     origin_alive: bool
     disk_free_bytes: int
     memory_free_bytes: int
+    binaries: tuple[BinaryFact, ...] = ()
 
 
 class ReadyWanted(Message):
