@@ -21,6 +21,8 @@ from tests.stand.stand import Stand
 from turnout.domain.steps import Action
 
 ENDED = ("succeeded", "failed", "rolled_back", "aborted", "rejected")
+_FILLING = 4
+"""Deployments until a site keeps all that it ever will: its bridge reaches three back."""
 END_S = 90.0
 """What a deployment may take that is killed at every step."""
 SETTLE_S = 25.0
@@ -115,8 +117,8 @@ class Scene:
     async def learn(self) -> None:
         """Play it undisturbed; what it looks like then is what it has to look like ever after.
 
-        The first two plays let the environment fill up to what it keeps; two equal ones after
-        them show that a play leaves no more behind than the one before.
+        The first plays let the environment fill up to what it keeps; two equal ones after them
+        show that a play leaves no more behind than the one before.
         """
         await asyncio.to_thread(self.prepare)
         async with contextlib.AsyncExitStack() as stack:
@@ -125,7 +127,7 @@ class Scene:
             await self._learn()
 
     async def _learn(self) -> None:
-        for _ in range(2):
+        for _ in range(_FILLING):
             await self.set_up()
             await self.to_end(await asyncio.to_thread(self.act))
         await self.set_up()

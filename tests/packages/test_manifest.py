@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.packages.workbench import entry, link, unchecked
 from turnout.base.errors import InvalidInput
 from turnout.packages.limits import Limits
-from turnout.packages.manifest import Entry, manifest_of, parse, release_id
+from turnout.packages.manifest import Entry, manifest_of, parse
 
 NAMES = st.text(
     st.characters(
@@ -47,7 +47,7 @@ def test_a_manifest_survives_its_canonical_form(entries: tuple[Entry, ...]) -> N
     parsed = parse(made.canonical)
     assert parsed == made
     assert parsed.canonical == made.canonical
-    assert release_id(parsed) == release_id(made)
+    assert parsed.release == made.release
 
 
 @given(ENTRIES, st.randoms(use_true_random=False))
@@ -225,3 +225,10 @@ def test_a_huge_count_is_refused_before_anything_is_allocated() -> None:
     head = b"turnout-manifest-1\n" + b"\xff" * 12
     with pytest.raises(InvalidInput, match="not a manifest"):
         parse(head)
+
+
+def test_a_name_that_leaves_no_room_for_its_sidecars_is_refused() -> None:
+    fits, too_long = "a" * 239, "a" * 240
+    manifest_of([Entry(fits, "file", 0o644, 0, "0" * 64)])
+    with pytest.raises(InvalidInput):
+        manifest_of([Entry(too_long, "file", 0o644, 0, "0" * 64)])

@@ -22,6 +22,7 @@ from pathlib import Path
 from turnout.base.errors import Conflict, NotFound, TurnoutError, Untrusted
 from turnout.base.ids import RELEASE
 from turnout.packages import copying, host_index, versions
+from turnout.packages.buffers import give_back
 from turnout.packages.disk import (
     explained,
     remove_tree,
@@ -40,9 +41,8 @@ from turnout.packages.segments import Source
 from turnout.packages.unpacking import Unpacking
 from turnout.packages.verifying import verify_tree
 
-_WORKERS = 3
-_UNDER_WAY = 4
-"""Segments at one time behind the reader, which are packed while they wait."""
+_WORKERS, _UNDER_WAY = 3, 4
+"""Threads behind the reader, and segments, packed while they wait, at one time."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,7 @@ class HostReleases:
             finally:
                 if place.exists():
                     remove_tree(place)
+                give_back()
             return Received(
                 release,
                 placement.version,

@@ -6,10 +6,36 @@ import hashlib
 from typing import NoReturn
 
 from turnout.base.errors import Untrusted
+from turnout.packages.manifest import Manifest
 from turnout.packages.pruning import rewrite
 from turnout.packages.rooms import Room
 from turnout.packages.segments import Segment, Source, decode
 from turnout.packages.store_index import Place
+
+
+def lacking(room: Room, manifest: Manifest) -> list[str]:
+    """Return the digests that are not here, and keep the others from a prune for a while."""
+    missing: list[str] = []
+    used: set[str] = set()
+    for digest, size in manifest.sizes.items():
+        raw = bytes.fromhex(digest)
+        if room.index.size(raw) != size:
+            missing.append(digest)
+        else:
+            used.update(place.segment for place in room.index.places(raw))
+    room.refresh(used)
+    return missing
+
+
+def held_parts(room: Room, manifest: Manifest) -> dict[str, list[tuple[int, int]]]:
+    """Return digest to (offset, length) of the parts of unfinished files, and keep them too."""
+    found = {}
+    for digest in manifest.sizes:
+        raw = bytes.fromhex(digest)
+        if room.index.size(raw) is None and (places := room.index.held_parts(raw)):
+            found[digest] = [(place.offset, place.length) for place in places]
+            room.refresh({place.segment for place in places})
+    return found
 
 
 def receive(data: bytes | Source) -> Segment:

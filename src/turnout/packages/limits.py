@@ -15,7 +15,8 @@ class Limits:
         file_bytes: The size of one file.
         path_bytes: A path in UTF-8.  Linux allows 4,096 for the whole of it, and the release
             tree and a project's own nesting need room for theirs.
-        name_bytes: One component of a path (255 on every common file system).
+        name_bytes: One component of a path: 255 on every common file system, less the 16 of
+            ``.br.turnout-etag``, which stands beside a file of a static site.
         manifest_bytes: A manifest in canonical form.
     """
 
@@ -23,7 +24,7 @@ class Limits:
     total_bytes: int = 4 << 30
     file_bytes: int = 2 << 30
     path_bytes: int = 1024
-    name_bytes: int = 255
+    name_bytes: int = 239
     manifest_bytes: int = 64 << 20
 
 

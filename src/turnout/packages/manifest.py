@@ -147,11 +147,6 @@ def manifest_of(entries: Iterable[Entry], limits: Limits = DEFAULT) -> Manifest:
     return checked(Manifest(ordered), limits)
 
 
-def release_id(manifest: Manifest) -> str:
-    """Return the release that *manifest* describes."""
-    return manifest.release
-
-
 def parse(data: bytes, limits: Limits = DEFAULT) -> Manifest:
     """Return the manifest in *data*, which may be hostile.
 

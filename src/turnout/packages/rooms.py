@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.base.errors import Untrusted
@@ -14,6 +15,23 @@ from turnout.packages import sealed_files
 from turnout.packages.disk import TEMPORARY
 from turnout.packages.segments import Segment
 from turnout.packages.store_index import Place, StoreIndex, segment_name
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a project takes in the store.
+
+    Attributes:
+        releases: Committed releases.
+        blobs: Different files.
+        segments: Segments.
+        bytes: On the disk, sealed.
+    """
+
+    releases: int
+    blobs: int
+    segments: int
+    bytes: int
 
 
 class Room:
@@ -108,6 +126,13 @@ class Room:
         for name in segments:
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self.segments / name)
+
+    def usage(self) -> Usage:
+        """Return what is here."""
+        size = sum(item.stat().st_size for folder in self.folders for item in os.scandir(folder))
+        return Usage(
+            len(self.releases()), len(self.index.digests()), len(self.index.segments), size
+        )
 
     def _load(self) -> None:
         """Fill the index.

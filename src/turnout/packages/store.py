@@ -12,14 +12,12 @@ process owns a store; its threads may do anything at the same time.
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.base.errors import InvalidInput, NotFound
@@ -27,34 +25,18 @@ from turnout.base.ids import RELEASE, check_name
 from turnout.keys.keyring import Keyring
 from turnout.keys.mac import derive
 from turnout.packages import intake, pruning, sealed_files, sealing_plan
+from turnout.packages.buffers import give_back
 from turnout.packages.disk import TEMPORARY, explained, remove_tree
 from turnout.packages.limits import DEFAULT, Limits
 from turnout.packages.locks import SharedLock
 from turnout.packages.manifest import Manifest, recall
 from turnout.packages.package import Package, write_package
 from turnout.packages.pruning import PruneReport
-from turnout.packages.rooms import Room
+from turnout.packages.rooms import Room, Usage
 from turnout.packages.segments import Source
 
 _OPEN_ROOMS = 8
 """Projects whose index stays in memory; a Node app's takes an estimated 15 MB."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a project takes in the store.
-
-    Attributes:
-        releases: Committed releases.
-        blobs: Different files.
-        segments: Segments.
-        bytes: On the disk, sealed.
-    """
-
-    releases: int
-    blobs: int
-    segments: int
-    bytes: int
 
 
 class Store:
@@ -83,16 +65,7 @@ class Store:
         this project's business.  What is here and asked for is kept from a prune for a while.
         """
         with self._sharing(project) as room:
-            lacking: list[str] = []
-            used: set[str] = set()
-            for digest, size in manifest.sizes.items():
-                raw = bytes.fromhex(digest)
-                if room.index.size(raw) != size:
-                    lacking.append(digest)
-                else:
-                    used.update(place.segment for place in room.index.places(raw))
-            room.refresh(used)
-            return lacking
+            return intake.lacking(room, manifest)
 
     def held_parts(self, project: str, manifest: Manifest) -> dict[str, list[tuple[int, int]]]:
         """Return the parts that are here of large files whose upload was cut.
@@ -101,13 +74,7 @@ class Store:
             Digest to (offset, length), for :func:`turnout.packages.building.build`.
         """
         with self._sharing(project) as room:
-            found = {}
-            for digest in manifest.sizes:
-                raw = bytes.fromhex(digest)
-                if room.index.size(raw) is None and (places := room.index.held_parts(raw)):
-                    found[digest] = [(place.offset, place.length) for place in places]
-                    room.refresh({place.segment for place in places})
-            return found
+            return intake.held_parts(room, manifest)
 
     def add_segment(self, project: str, data: bytes | Source) -> int:
         """Verify a segment and keep it, sealed.
@@ -239,9 +206,12 @@ class Store:
                 raise InvalidInput("A host asks for files that the release does not have")
             path = room.packages / f"{room.package_prefix(release)}{secrets.token_hex(8)}.pkg"
             segments = sealing_plan.segments_for(room, {bytes.fromhex(digest) for digest in wanted})
-            return write_package(
-                path, self._keyring, scope, version, manifest, segments, len(wanted)
-            )
+            try:
+                return write_package(
+                    path, self._keyring, scope, version, manifest, segments, len(wanted)
+                )
+            finally:
+                give_back()
 
     def discard(self, package: Package) -> None:
         """Remove a package, and with it the only copies of its wrapped run key."""
@@ -266,11 +236,7 @@ class Store:
     def usage(self, project: str) -> Usage:
         """Return what the project takes."""
         with self._sharing(project) as room:
-            size = sum(
-                item.stat().st_size for folder in room.folders for item in os.scandir(folder)
-            )
-            blobs = len(room.index.digests())
-            return Usage(len(room.releases()), blobs, len(room.index.segments), size)
+            return room.usage()
 
     def sweep(self) -> int:
         """Remove what a crash left unfinished; call it once, before anything else.

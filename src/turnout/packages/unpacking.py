@@ -7,34 +7,27 @@ one call, which matters, as the files of a segment are in an order that suits th
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
 import os
-import stat
 import threading
 from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from turnout.base.errors import Untrusted
+from turnout.packages.bringing import Target
 from turnout.packages.buffers import Buffers
-from turnout.packages.disk import temporary_name, write_all
 from turnout.packages.helping import MANY
 from turnout.packages.host_index import HostIndex, Rows
 from turnout.packages.manifest import LINK, Manifest
-from turnout.packages.placing import CREATE, Placement, create, place
+from turnout.packages.placing import Placement, place
 from turnout.packages.placing_helper import PlacingHelper
 from turnout.packages.reuse import choose
 from turnout.packages.segments import SEGMENT_BYTES, Part, Segment
 from turnout.packages.walking import DIRECTORY, Descent
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
 _MOST_HELPERS = 2
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_UNLINKABLE = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
 
 class _Parted(NamedTuple):
@@ -71,13 +64,13 @@ class Unpacking:
         self._lock = threading.Lock()
         self._assigned = bytearray(len(digests))
         self._buffers = Buffers(SEGMENT_BYTES)
-        self._umask = _umask_in(tree)
+        self._target = Target(tree, self._root, self.rows)
         self._helpers: list[PlacingHelper] = []
         self._free: SimpleQueue[PlacingHelper] = SimpleQueue()
         cores = os.cpu_count() or 1
         if expected >= MANY and cores > 1:
             for _ in range(min(_MOST_HELPERS, cores)):
-                self._helpers.append(PlacingHelper(self._root, self._umask))
+                self._helpers.append(PlacingHelper(self._root, self._target.umask))
                 self._free.put(self._helpers[-1])
         self._make_directories()
 
@@ -103,7 +96,7 @@ class Unpacking:
         if found is None:
             with self._buffers.lent() as buffer:
                 plain = segment.plain(buffer)
-                found = place(self._root, self._umask, plain, files)
+                found = place(self._root, self._target.umask, plain, files)
                 for part, start in parts:
                     self._write_part(part, plain[start : start + part.length])
         for row, inode, time in zip(rows, *found, strict=True):
@@ -175,8 +168,9 @@ class Unpacking:
             for source in choose(held, needed, self.lacking()):
                 digest = held.digests[source]
                 for row in (self._first[digest], *self._twins.get(digest, ())):
-                    if not self._bring(there, held, source, row):
+                    if not self._target.bring(there, held, source, row):
                         break
+                    self.reused_files += 1
 
     def finish(self) -> None:
         """Write the links and check that nothing is lacking; called once, after all else.
@@ -209,7 +203,7 @@ class Unpacking:
                 path = path.rpartition("/")[0]
             for path in reversed(above):
                 os.mkdir(path, 0o755, dir_fd=self._root)
-        if self._umask & 0o755:
+        if self._target.umask & 0o755:
             for path in made - {""}:
                 os.chmod(path, 0o755, dir_fd=self._root)  # noqa: S103  # served files are public
 
@@ -220,7 +214,7 @@ class Unpacking:
                 return  # complete and checked
             parted = self._parted.get(part.digest)
             if parted is None:
-                parted = self._parted[part.digest] = _Parted(self._create(row), {})
+                parted = self._parted[part.digest] = _Parted(self._target.create(row), {})
         view, offset = content, part.offset
         while view:
             done = os.pwrite(parted.handle, view, offset)
@@ -233,9 +227,6 @@ class Unpacking:
         if complete:
             self._finish_parted(part.digest)
 
-    def _create(self, row: int) -> int:
-        return create(self._root, self._umask, self.rows.paths[row], self.rows.mode(row))
-
     def _finish_parted(self, digest: bytes) -> None:
         """Hash the whole of a large file where it lies, whatever parts it came in."""
         handle = self._parted[digest].handle
@@ -246,7 +237,7 @@ class Unpacking:
             running.update(block)
             offset += len(block)
         if running.digest() != digest:
-            self._refuse(row)
+            self._target.refuse(row)
         self.rows.note(row, os.fstat(handle))
         with self._lock:
             os.close(self._parted.pop(digest).handle)
@@ -259,7 +250,7 @@ class Unpacking:
             twin = next((t for t in done if self.rows.modes[t] == self.rows.modes[row]), None)
             if twin is None:
                 with Descent(self._tree) as there:
-                    self._copy(there, self.rows.paths[done[0]], row)
+                    self._target.copy(there, self.rows.paths[done[0]], row)
             else:
                 root, path = self._root, self.rows.paths[row]
                 os.link(
@@ -271,75 +262,3 @@ class Unpacking:
                 )
                 self.rows.note(row, os.stat(path, dir_fd=root, follow_symlinks=False))
             done.append(row)
-
-    def _bring(self, there: Descent, held: Rows, source: int, row: int) -> bool:
-        try:
-            if held.modes[source] != self.rows.modes[row] or not self._link(
-                there, held, source, row
-            ):
-                self._copy(there, held.paths[source], row)
-        except (Untrusted, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _GONE:
-                raise
-            self.rows.inodes[row] = 0
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.rows.paths[row], dir_fd=self._root)
-            return False
-        self.reused_files += 1
-        return True
-
-    def _link(self, there: Descent, held: Rows, source: int, row: int) -> bool:
-        directory, name = there.locate(held.paths[source])
-        root, path = self._root, self.rows.paths[row]
-        try:
-            os.link(name, path, src_dir_fd=directory, dst_dir_fd=root, follow_symlinks=False)
-        except OSError as error:
-            # Another file system, or as many links as an inode can have.
-            if error.errno in _UNLINKABLE:
-                return False
-            raise
-        facts = os.stat(path, dir_fd=root, follow_symlinks=False)
-        if not held.untouched(source, facts):
-            self._check_touched(row, facts)
-        self.rows.note(row, facts)
-        return True
-
-    def _check_touched(self, row: int, facts: os.stat_result) -> None:
-        if not stat.S_ISREG(facts.st_mode) or stat.S_IMODE(facts.st_mode) != self.rows.mode(row):
-            raise Untrusted("A file of a held release was replaced", subject=self.rows.paths[row])
-        handle = os.open(self.rows.paths[row], _READ, dir_fd=self._root)
-        with os.fdopen(handle, "rb") as file:
-            if hashlib.file_digest(file, "sha256").digest() != self.rows.digests[row]:
-                self._refuse(row)
-
-    def _copy(self, there: Descent, source: str, row: int) -> None:
-        directory, name = there.locate(source)
-        with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb", 0) as read:
-            handle = self._create(row)
-            try:
-                running = sha256()
-                while block := read.read(_BLOCK):
-                    running.update(block)
-                    write_all(handle, block)
-                if running.digest() != self.rows.digests[row]:
-                    self._refuse(row)
-                self.rows.note(row, os.fstat(handle))
-            finally:
-                os.close(handle)
-
-    def _refuse(self, row: int) -> NoReturn:
-        raise Untrusted("A file is not what the manifest says", subject=self.rows.paths[row])
-
-
-def _umask_in(tree: Path) -> int:
-    """Return which permission bits new files in *tree* do not get.
-
-    Asked by trying: reading the umask means setting it, for all threads.
-    """
-    probe = temporary_name(tree)
-    handle = os.open(probe, CREATE, 0o777)
-    try:
-        return 0o777 & ~os.fstat(handle).st_mode
-    finally:
-        os.close(handle)
-        probe.unlink()
