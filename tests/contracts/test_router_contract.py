@@ -138,14 +138,17 @@ async def test_the_same_state_twice_changes_nothing(world: World) -> None:
     assert (await world.router.apply([both(world, 30)])).version == first.version
 
 
-async def test_unknown_hosts_get_404_or_the_default_site(world: World) -> None:
+async def test_unknown_hosts_get_404_and_a_bare_address_the_default_site(world: World) -> None:
     await world.router.start()
     await world.router.apply([])
     assert await world.ask("other.test") == (404, "")
     await world.router.apply([both(world, 100)])
     assert await world.ask("other.test") == (404, "")
+    assert await world.ask("127.0.0.1") == (404, "")
     await world.router.apply([both(world, 100, default=True)])
-    assert await world.ask("other.test") == (200, OLD_RELEASE)
+    for bare in ("127.0.0.1", "localhost"):
+        assert await world.ask(bare) == (200, OLD_RELEASE)
+    assert await world.ask("other.test") == (404, "")
 
 
 async def test_a_site_without_weights_answers_503_but_can_be_previewed(world: World) -> None:

@@ -88,8 +88,9 @@ class FakeRouter(Router):
             previews = preview_hosts(site)
             if host in previews:
                 return self._serve(site, previews[host])
+        bare = host == "localhost" or host.replace(".", "").isdigit()
         site = next((s for s in self.host.sites if host in s.domains), None) or next(
-            (s for s in self.host.sites if s.default), None
+            (s for s in self.host.sites if s.default and bare), None
         )
         if site is None:
             return 404, ""
