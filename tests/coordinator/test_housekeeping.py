@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
+from dbos import DBOS
 
 from tests.coordinator.rig import Rig
 from turnout.coordinator import housekeeping
@@ -41,4 +42,12 @@ async def test_what_is_young_stays(rig: Rig) -> None:
     first = await rig.run("one")
     engine = rig.coordinator._engine
     assert await housekeeping.clean(engine, rig.events) == (0, 0)
+    assert await engine.known(first.id)
+
+
+async def test_a_deployment_whose_first_workflow_is_forgotten_is_still_known(rig: Rig) -> None:
+    first = await rig.run("one")
+    engine = rig.coordinator._engine
+    assert await engine.start_again(first.id) == 1
+    await DBOS.delete_workflow_async(first.id)
     assert await engine.known(first.id)

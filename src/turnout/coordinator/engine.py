@@ -84,7 +84,9 @@ class Engine:
 
     async def known(self, deployment_id: str) -> bool:
         """Return whether a workflow of this deployment was ever started."""
-        return await DBOS.get_workflow_status_async(deployment_id) is not None
+        # The first one may be forgotten already while a later one still goes on.
+        name, _ = await self._newest(deployment_id)
+        return await DBOS.get_workflow_status_async(name) is not None
 
     async def ended(self, deployment_id: str) -> bool:
         """Return whether no workflow of this deployment will ever go on by itself."""
