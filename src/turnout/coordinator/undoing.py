@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from turnout import rollback
 from turnout.base import clock
@@ -46,7 +47,7 @@ async def undo(run: Run, cause: TurnoutError) -> Undone:
     A step that cannot be taken back does not keep the others from being taken back, but where
     traffic cannot be moved back, what answers it stays: bad answers beat none.
     """
-    begun = await engine.step("begun", _begun, run.ctx, run.job.id)
+    begun = await engine.step("begun", _begun, run)
     steps = [(position, run.plan.steps[position]) for position in begun["positions"]]
     plan = rollback.undo_plan(steps)
 
@@ -64,7 +65,7 @@ async def undo(run: Run, cause: TurnoutError) -> Undone:
     await _phase(run, Phase.INITIATION, "done")
     left = []
     traffic_left: set[str | None] = set()
-    old_serves = plan.traffic_moved and run.plan.live_release is not None
+    old_serves = plan.traffic_moved and begun["other_live"]
     if old_serves:
         await _phase(run, Phase.PREPARATION, "running")
         ready = await engine.step("prepare-old", _prepare_old, run)
@@ -98,9 +99,18 @@ async def _phase(run: Run, phase: Phase, status: str) -> None:
         await asyncio.to_thread(ledger.end_phase, run.job.id, name, status)
 
 
-async def _begun(ctx: Context, deployment: str) -> dict[str, list[int]]:
-    rows = await asyncio.to_thread(ctx.ledger.step_rows, deployment)
-    return {"positions": [row["position"] for row in rows if row["status"] != "pending"]}
+async def _begun(run: Run) -> dict[str, Any]:
+    """Return the positions of the steps begun, and whether another revision was live before.
+
+    A repair puts the live revision back onto its feet.  Taken back, it leaves the environment
+    as broken as it was, so there is nothing that could be seen to answer.
+    """
+    rows = await asyncio.to_thread(run.ctx.ledger.step_rows, run.job.id)
+    live = (await scope_record(run.ctx, run.job.project, run.job.environment)).live
+    return {
+        "positions": [row["position"] for row in rows if row["status"] != "pending"],
+        "other_live": live is not None and live.revision.revision != run.job.revision.revision,
+    }
 
 
 async def _prepare_old(run: Run) -> dict[str, str]:
