@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -75,3 +76,37 @@ def test_the_file_is_private_and_rotates(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(files) == 5
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
     assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def _told(log: structlog.stdlib.BoundLogger, host: str) -> None:
+    with logs.bound(host=host, step=1):
+        await asyncio.sleep(0)
+        await asyncio.to_thread(log.info, "in a thread")
+        logging.getLogger("library").info("by logging")
+
+
+@pytest.mark.anyio
+async def test_every_line_says_what_it_is_about() -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    log = structlog.get_logger("test")
+    with logs.bound(deployment="dep-1", phase="staging", release="f" * 64):
+        log.info("outside")
+        await asyncio.gather(_told(log, "one"), _told(log, "two"))
+        with logs.bound(phase="promotion", deployment=None):
+            log.info("deeper")
+        log.info("back")
+    log.info("without")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    by_event = {line["event"]: line for line in lines}
+    assert all(line["deployment"] == "dep-1" for line in lines if line["event"] != "without")
+    assert {(line["event"], line["host"]) for line in lines if "host" in line} == {
+        (event, host) for event in ("in a thread", "by logging") for host in ("one", "two")
+    }
+    assert [by_event[event]["phase"] for event in ("outside", "deeper", "back")] == [
+        "staging",
+        "promotion",
+        "staging",
+    ]
+    assert "host" not in by_event["back"]
+    assert "deployment" not in by_event["without"]

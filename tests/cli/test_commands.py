@@ -28,6 +28,9 @@ def test_rollback_follows_to_its_end(run: Run, fake: FakeServer, site: Path) -> 
         "project": "shop",
         "environment": "production",
         "to": OLDER[:8],
+        "at": None,
+        "only": None,
+        "drill": False,
         "reason": "bad",
     }
     assert "place the files" in run("rollback", "production", "--plan").stdout
@@ -279,3 +282,24 @@ def test_help_stays_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_project_or_environment_that_does_not_exist_is_an_error(
+    run: Run, fake: FakeServer
+) -> None:
+    fake.environments = [environment()]
+    fake.documents["/deployments"] = {"items": [], "next_cursor": None}
+    for words in (
+        ["list", "--project", "nowhere"],
+        ["list", "--environment", "nowhere"],
+        ["status", "nowhere"],
+    ):
+        result = run(*words, "--json")
+        assert result.exit_code == 2, words
+        problem = json.loads(result.stdout)
+        assert problem["subject"] == "nowhere" and problem["next_step"]
+    assert run("list", "--environment", "production").exit_code == 0, "it exists, and has none"
+    assert run("list", "--status", "failed").exit_code == 0
+    fake.environments = []
+    assert run("status", "--project", "nowhere").exit_code == 2
+    assert run("status").exit_code == 0, "an empty server is no error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.base.errors import InvalidInput, NotFound
-from turnout.cli import projectfile
+from turnout.cli import projectfile, workspace
 from turnout.cli.filemodels import json_schema
 from turnout.wire.project import Intent
 
@@ -112,9 +113,8 @@ def test_without_run_a_static_site() -> None:
     assert intent_of('project = "s"').component.static is not None
 
 
-def test_what_is_not_used_yet_is_said_once() -> None:
-    warnings = projectfile.parse(FULL.encode()).warnings
-    assert len(warnings) == 1 and "environments.production.canary" in warnings[0]
+def test_what_is_not_used_is_said() -> None:
+    assert projectfile.parse(FULL.encode()).warnings == ()
     both = 'project = "s"\n[run]\ncommand = ["x"]\n[static]\nspa = true\n'
     assert "[static] is not used" in projectfile.parse(both.encode()).warnings[0]
 
@@ -158,7 +158,7 @@ def test_what_is_not_used_yet_is_said_once() -> None:
         ("project = 's'\n[environments.Prod]\n", "2:15: environments.Prod must be"),
         (
             "project = 's'\n[environments.p]\nstrategy = 'fast'",
-            '3:12: environments.p.strategy must be "blue-green", "rolling" or "canary", not "fast"',
+            '3:12: environments.p.strategy must be "auto", "blue-green", "rolling", "canary" or',
         ),
         ("project = 's'\n[environments.p]\ndomains = ['a.b', 'a.b']", "a domain is given twice"),
         ("project = 's'\n[environments.p.run]\ninstances = 2", "needs [run] above it"),
@@ -206,7 +206,7 @@ def test_huge_and_absent_files(tmp_path: Path) -> None:
         projectfile.read(file)
     file.unlink()
     file.mkdir()
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="is no file"):
         projectfile.read(file)
 
 
@@ -239,3 +239,21 @@ def test_the_shipped_schema_is_up_to_date() -> None:
 
 def test_the_schema_has_no_null() -> None:
     assert "null" not in json.dumps(json_schema())
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "dangling link", "too long"])
+def test_what_is_no_readable_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "turnout.toml"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "dangling link":
+        path.symlink_to("gone")
+    else:
+        path.write_bytes(b"#" * (projectfile.MAX_BYTES + 1))
+    (tmp_path / "index.html").touch()
+    with pytest.raises(InvalidInput) as caught:
+        workspace.open_workspace(tmp_path, "production")
+    assert str(path.name) in caught.value.subject
+    assert caught.value.next_step

@@ -26,6 +26,7 @@ from turnout.domain.transitions import ENDED, Status
 from turnout.environments.catalogue import Catalogue
 from turnout.keys.keyring import Keyring
 from turnout.monitoring.events import EventLog
+from turnout.monitoring.series import Series
 from turnout.packages.building import build
 from turnout.packages.scan import scan
 from turnout.packages.store import Store
@@ -66,6 +67,7 @@ class Rig:
             store=self.store,
             keyring=keyring,
             catalogue=Catalogue(self.database),
+            series=Series(self.database),
             settings=Settings("127.0.0.1:8080", **{"sweep_interval_s": 3600.0, **settings}),
         )
         self.coordinator = Coordinator(self.ctx, Engine(self.url, "local"))

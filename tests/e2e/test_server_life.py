@@ -7,13 +7,15 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from load import Load, Target
-from tests.stand import projects
+from tests.stand import projects, stand
 from tests.stand.ports import free_port
 from tests.stand.stand import Stand
 from tests.stand.waiting import eventually
@@ -61,6 +63,43 @@ async def test_what_it_serves_goes_on_when_it_stops(
     again = own.cli("deploy", app.path, "--to", "production")
     assert again.code == 0, again
     assert before <= {(one.pid, one.kind) for one in own.processes()}, "it was taken over"
+
+
+@pytest.mark.anyio
+async def test_another_installation_renews_the_agent_and_nothing_else(
+    own: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = projects.app(tmp_path, "shop")
+    assert own.cli("deploy", project.path, "--to", "production").code == 0
+    before = {(one.pid, one.kind) for one in own.processes() if one.kind != "server"}
+    monkeypatch.setattr(stand, "PROGRAM", installed_elsewhere(tmp_path / "venv"))
+    async with Load([Target("127.0.0.1", own.http_port, host="shop.localhost")], rate=50) as load:
+        await load.seen(30)
+        assert own.stop_server(signal.SIGTERM) == 0
+        own.start()
+        await load.seen(60)
+    assert load.report().failures == {}
+    after = {(one.pid, one.kind) for one in own.processes() if one.kind != "server"}
+    assert {kind for _, kind in before - after} == {"agent"}, "everything else goes on"
+    assert {kind for _, kind in after - before} == {"agent"}
+    assert json.loads((own.data / "host" / "agent.json").read_text())["prefix"] == str(
+        tmp_path / "venv"
+    )
+    assert own.cli("deploy", project.path, "--to", "production").code == 0
+
+
+def installed_elsewhere(prefix: Path) -> Path:
+    """Return a ``turnout`` that runs the same code in another virtual environment."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
+    packages = next(prefix.glob("lib/python*/site-packages"))
+    (packages / "all.pth").write_text("".join(f"{p}\n" for p in sys.path if Path(p).is_absolute()))
+    program = prefix / "bin" / "turnout"
+    program.write_text(
+        f"#!{prefix}/bin/python\nfrom turnout.bootstrap import main\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    program.chmod(0o755)
+    return program
 
 
 def test_stop_apps_leaves_nothing_running(tmp_path: Path) -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import builtins
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.fakes.traffic import MadeUp
 from turnout.base.errors import Conflict, InvalidInput, NotFound, TurnoutError, Unreachable
 from turnout.packages.manifest import Manifest, parse
 from turnout.packages.package import PackageReader
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
+from turnout.wire.statistics import HostStatistics
 
 Key = tuple[str, str]  # scope, revision
 
@@ -30,6 +33,9 @@ class FakeHost(Host):
         verdicts: What :meth:`await_ready` and :meth:`probe` answer for a revision.
         counted: What :meth:`traffic` says of a revision beside its weight.
         under_way: Requests that :meth:`drain` finds at its deadline.
+        made_up: The live traffic that :meth:`statistics` tells of.
+        results: What a command ends with, by its first word; 0 where nothing is said.
+        commands: What commands ended with, by their id: each ran once.
     """
 
     def __init__(self, name: str = "local") -> None:
@@ -38,6 +44,12 @@ class FakeHost(Host):
         self.verdicts: dict[str, wire.ProbeResult] = {}
         self.counted: dict[str, dict[str, object]] = {}
         self.under_way: dict[str, int] = {}
+        self.made_up = MadeUp()
+        self.results: dict[str, wire.CommandResult] = {}
+        self.commands: dict[str, wire.CommandResult] = {}
+        self.logged: set[str] = set()
+        self.draining: set[tuple[str, str, int]] = set()
+        self._epoch = 0
         self.releases: dict[str, Manifest] = {}
         self.claims: defaultdict[str, set[str]] = defaultdict(set)
         self.sites: dict[Key, wire.SiteWanted] = {}
@@ -71,7 +83,10 @@ class FakeHost(Host):
                 for s in self.sites.values()
             ),
             routes=tuple(
-                wire.RouteFact(scope=r.scope, weights=dict(r.weights)) for r in self.routes.values()
+                wire.RouteFact(
+                    scope=r.scope, weights=dict(r.weights), split=r.split, mirror=r.mirror
+                )
+                for r in self.routes.values()
             ),
             router_alive=True,
             origin_alive=True,
@@ -116,6 +131,7 @@ class FakeHost(Host):
         await self._called("ensure_instance")
         self._require(wanted.release)
         self.instances[wanted.scope, wanted.revision, wanted.index] = wanted
+        self.draining.discard((wanted.scope, wanted.revision, wanted.index))
         return self._fact(wanted)
 
     async def remove_instances(self, gone: wire.InstanceGone) -> None:
@@ -162,7 +178,35 @@ class FakeHost(Host):
 
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
         await self._called("drain")
+        if wanted.index is not None:
+            self.draining.add((wanted.scope, wanted.revision, wanted.index))
         return wire.Drained(left=self.under_way.get(wanted.revision, 0))
+
+    async def statistics(self) -> HostStatistics:
+        await self._called("statistics")
+        return HostStatistics(
+            host=self.name,
+            at=time.time(),
+            counting_since="1",
+            revisions=self.made_up.look(self.routes),
+        )
+
+    async def run_command(self, wanted: wire.CommandWanted) -> wire.CommandResult:
+        await self._called("run_command")
+        self._require(wanted.release)
+        if wanted.id not in self.commands:
+            result = self.results.get(wanted.command[0], wire.CommandResult(exit_code=0))
+            self.commands[wanted.id] = result
+        return self.commands[wanted.id]
+
+    async def restart_router(self) -> wire.RouterRestarted:
+        await self._called("restart_router")
+        self._epoch += 1
+        return wire.RouterRestarted(epoch=self._epoch, took_ms=0.0, version="fake")
+
+    async def access_log(self, wanted: wire.AccessLogWanted) -> None:
+        await self._called("access_log")
+        (self.logged.add if wanted.on else self.logged.discard)(wanted.scope)
 
     async def traffic(self, scope: str) -> wire.TrafficReport:
         await self._called("traffic")
@@ -260,6 +304,7 @@ class FakeHost(Host):
         for key in [k for k in self.instances if k[:2] == (scope, revision)]:
             if index in (None, key[2]):
                 del self.instances[key]
+                self.draining.discard(key)
 
     def _verdict(self, scope: str, revision: str) -> wire.ProbeResult:
         if not self._exists(scope, revision):
@@ -278,4 +323,5 @@ class FakeHost(Host):
             state="running",
             pid=1000 + number,
             started_at=0.0,
+            draining=(wanted.scope, wanted.revision, wanted.index) in self.draining,
         )

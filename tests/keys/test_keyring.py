@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from turnout.base.errors import Failed, InvalidInput, Untrusted
+from turnout.base.errors import Exhausted, Failed, InvalidInput, Untrusted
 from turnout.keys.keyring import Keyring, unwrap_run_key, wrap_run_key
 
 
@@ -86,6 +88,54 @@ def test_a_lost_key_is_not_made_anew_where_others_depend_on_it(directory: Path, 
     with pytest.raises(Failed, match=f"gone.*{name}"):
         Keyring.open(directory)
     assert not (directory / name).exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["short master", "signing", "link", "environment", "place", "entry", "lax"]
+)
+def test_every_trouble_names_its_file_and_a_way_out(directory: Path, damage: str) -> None:
+    Keyring.open(directory).environment_key("a/b")
+    at = directory / {"short master": "master.key", "signing": "signing.key"}.get(damage, "")
+    if damage in ("short master", "signing"):
+        at.write_bytes(b"x")
+    elif damage == "link":
+        at = directory / "master.key"
+        at.rename(directory / "elsewhere")
+        at.symlink_to("elsewhere")
+    elif damage == "environment":
+        at = directory / "environments" / "a" / "b.key"
+        at.write_bytes(b"x")
+    elif damage == "place":
+        at = directory / "environments"
+        shutil.rmtree(at)
+        at.touch()
+    elif damage == "entry":
+        at = directory / "environments" / "a" / "b.key"
+        at.unlink()
+        at.mkdir()
+    else:
+        at = directory / "master.key"
+        at.chmod(0o644)
+    with pytest.raises(Failed) as caught:
+        Keyring.open(directory).environment_key("a/b")
+    error = caught.value
+    assert error.subject == str(at)
+    assert error.why and error.next_step
+
+
+def test_a_key_that_cannot_be_written_is_explained(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ring = Keyring.open(directory)
+    with monkeypatch.context() as patched, pytest.raises(Exhausted) as caught:
+        patched.setattr(os, "fsync", full)
+        ring.environment_key("a/b")
+    assert caught.value.subject.endswith("b.key") and caught.value.next_step
+    assert list((directory / "environments" / "a").iterdir()) == [], "nothing half-written stays"
+    assert ring.environment_key("a/b")
 
 
 def test_another_master_key_opens_nothing(directory: Path) -> None:

@@ -95,3 +95,19 @@ def test_nothing_is_taken_back_of_what_was_not_begun() -> None:
     undo = rollback.undo_plan(list(enumerate(plan.steps))[:2])
     assert [step.undo.action for step in undo.steps] == ["discard"]
     assert not undo.traffic_moved
+
+
+def test_past_the_point_of_no_return_nothing_is_taken_back() -> None:
+    rollout = INTENT.rollout.model_validate(
+        {"commands": [{"name": "migrate", "command": ["x"], "irreversible": True}]}
+    )
+    plan = strategies.plan(_state(NEW), OLD, INTENT.model_copy(update={"rollout": rollout}))
+    line = plan.no_return_at
+    assert line is not None
+
+    before = rollback.undo_plan(list(enumerate(plan.steps))[:line])
+    assert before.frozen is None
+    assert before.steps
+    past = rollback.undo_plan(list(enumerate(plan.steps))[: line + 1])
+    assert past.frozen == "run 'migrate' on local (point of no return)"
+    assert past.steps == ()

@@ -179,7 +179,47 @@ def test_a_plan_is_what_was_written_down() -> None:
     assert plan_from_json(plan.to_json()).digest() == plan.digest()
 
 
-def test_an_unknown_strategy_is_refused() -> None:
-    state = ScopeState("shop/production", (HostState("local"),))
-    with pytest.raises(InvalidInput, match="cannot deploy with the strategy 'canary'"):
-        strategies.plan(state, NEW, _intent(strategy="canary"))
+def test_mirrored_traffic_is_judged_before_the_switch_and_live_traffic_after() -> None:
+    state = ScopeState("shop/production", (_running(OLD),), live=OLD)
+    spec = {"mirror": 20, "analyse_before": 30, "analyse_after": 60}
+    plan = strategies.plan(
+        state, NEW, _intent(blue_green=spec, switch_at="2026-12-01T03:00:00+00:00")
+    )
+
+    assert _steps(plan)[-10:] == [
+        ("promotion", "mirror", "local", "unmirror"),
+        ("promotion", "hold", None, None),
+        ("promotion", "unmirror", "local", None),
+        ("promotion", "gate", None, None),
+        ("promotion", "switch", "local", "switch-back"),
+        ("verification", "hold", None, None),
+        ("verification", "verify", None, None),
+        ("verification", "confirm", None, None),
+        ("cleanup", "prune", "local", None),
+        ("cleanup", "record", None, None),
+    ]
+    before, after = (step.args for step in plan.steps if step.action == "hold")
+    assert before == {
+        "seconds": 30.0,
+        "max_seconds": 300.0,
+        "min_requests": 100,
+        "on_unknown": "hold",
+        "on_unavailable": "hold",
+        "weight": 0,
+        "candidate": NEW.revision,
+        "control": OLD.revision,
+        "control_weight": 100,
+        "history": False,
+        "approval": False,
+        "judge": True,
+    }
+    assert (after["weight"], after["control_weight"], after["history"]) == (100, 0, True)
+    gate = next(step for step in plan.steps if step.action == "gate")
+    assert gate.args == {"name": "switch-at", "kind": "at", "at": "2026-12-01T03:00:00+00:00"}
+
+
+@pytest.mark.parametrize("spec", [{"mirror": 20}, {"analyse_before": 30}])
+def test_mirrored_traffic_needs_a_share_and_a_time(spec: dict[str, int]) -> None:
+    state = ScopeState("shop/production", (_running(OLD),), live=OLD)
+    with pytest.raises(InvalidInput, match="both a share and a time"):
+        strategies.plan(state, NEW, _intent(blue_green=spec))

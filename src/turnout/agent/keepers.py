@@ -143,7 +143,9 @@ async def _gone(pid: int, patience: float) -> None:
     loop.add_reader(handle, ended.set)
     try:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), patience)
+            # Not wait_for, which before Python 3.12 can swallow a cancellation.
+            async with asyncio.timeout(patience):
+                await ended.wait()
     finally:
         loop.remove_reader(handle)
         os.close(handle)

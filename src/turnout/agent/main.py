@@ -13,7 +13,6 @@ from pathlib import Path
 
 import structlog
 
-import turnout
 from turnout.agent import doors, records
 from turnout.agent.app import Authenticate, Closing, build_app
 from turnout.agent.host import Agent
@@ -22,6 +21,7 @@ from turnout.agent.origin import StaticOrigin
 from turnout.agent.paths import Layout
 from turnout.base import logs
 from turnout.base.errors import Conflict, InvalidInput
+from turnout.base.installed import installed
 from turnout.base.rundir import private_directory
 from turnout.routers.envoy import EnvoyRouter
 
@@ -83,7 +83,7 @@ async def _run(
     ]
     records.write(
         layout.data / "agent.json",
-        {"pid": os.getpid(), "http": f"{http[0]}:{http[1]}", "version": turnout.__version__},
+        {"pid": os.getpid(), "http": f"{http[0]}:{http[1]}", **installed()},
     )
     _announce(f"turnout agent of {host} is ready\n")
     _log.info("agent.ready", host=host, pid=os.getpid(), socket=str(socket))

@@ -7,19 +7,22 @@ roots are hard links, for nobody writes to them; an app can write, so it gets a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from turnout.agent import records
+from turnout.agent import dressing, records
+from turnout.agent.dressing import Before
 from turnout.agent.paths import UNFINISHED, Layout, revisions, scopes
 from turnout.agent.uses import Uses
 from turnout.base.errors import NotFound
 from turnout.base.failpoints import hit, reached
 from turnout.packages import variants
-from turnout.packages.disk import TEMPORARY, explained, remove_tree
+from turnout.packages.assets import is_bridged
+from turnout.packages.disk import TEMPORARY, explained, remove_tree, sync_tree
 from turnout.packages.hosting import HostReleases
 from turnout.wire import agent as wire
 
@@ -47,7 +50,7 @@ class Trees:
         root = self._layout.site(wanted.scope, wanted.revision)
         async with self._locks[root], self.busy(), self.uses.reading([wanted.release]):
             await reached("agent.site.before")
-            previous = self._newest_site(wanted.scope, wanted.revision)
+            previous = self._newest_site(wanted)
             # The record comes first: a root without one would be unknown to every report.
             records.write(self._layout.site_record(wanted.scope, wanted.revision), wanted)
             if not root.is_dir():
@@ -56,7 +59,9 @@ class Trees:
                 def build(place: Path) -> None:
                     self._releases.link_tree(wanted.release, place)
                     hit("agent.site.inside")
-                    variants.dress(place, previous, self._digests(wanted.release))
+                    dressing.dress(place, self._digests(wanted.release), self._before(previous))
+                    # What stands in its place is taken for whole, also after a power cut.
+                    sync_tree(place)
 
                 await self._make(root, build)
             await reached("agent.site.after")
@@ -156,7 +161,9 @@ class Trees:
         self._open.clear()
         try:
             try:
-                await asyncio.wait_for(self._idle.wait(), patience)
+                # Not wait_for, which before Python 3.12 can swallow a cancellation.
+                async with asyncio.timeout(patience):
+                    await self._idle.wait()
                 quiet = True
             except TimeoutError:
                 quiet = False
@@ -191,7 +198,37 @@ class Trees:
         }
         sources = held | dressed
         hit("agent.bridge.inside")
-        variants.bridge(root, [sources[r] for r in wanted.releases if r in sources])
+        variants.bridge(root, [sources[r] for r in self._adding(wanted.releases, sources)])
+
+    def _adding(self, releases: Sequence[str], sources: Collection[str]) -> Iterator[str]:
+        """Yield those of *releases*, newest first, that have assets which no newer one has.
+
+        The others would add nothing, and to look through a root takes long.
+        """
+        judged: dict[str, bool] = {}
+        there: set[str] = set()
+        for release in releases:
+            if release not in sources:
+                continue
+            assets = self._assets(release, judged)
+            if assets is None or not assets <= there:
+                there |= assets or set()
+                yield release
+
+    def _assets(self, release: str, judged: dict[str, bool]) -> set[str] | None:
+        """Return the paths of a release that are bridged; None if its manifest is not here.
+
+        Args:
+            judged: What was found out of paths so far; releases share most of them.
+        """
+        try:
+            paths = self._digests(release).keys()
+        except (NotFound, FileNotFoundError):
+            return None
+        for path in paths:
+            if path not in judged:
+                judged[path] = is_bridged(path)
+        return {path for path in paths if judged[path]}
 
     async def _make(self, root: Path, build: Callable[[Path], None]) -> None:
         place = _beside(root)
@@ -217,13 +254,24 @@ class Trees:
             return
         await asyncio.to_thread(remove_tree, place)
 
-    def _newest_site(self, scope: str, but: str) -> Path | None:
-        roots = [
-            self._layout.site(scope, revision)
-            for revision in revisions(self._layout.sites, scope)
-            if revision != but
-        ]
-        return max(roots, key=lambda root: root.stat().st_mtime, default=None)
+    def _newest_site(self, wanted: wire.SiteWanted) -> wire.SiteWanted | None:
+        """Return the site of the same scope whose root was made last, but not *wanted*'s own."""
+        made: dict[float, wire.SiteWanted] = {}
+        for site in self.sites():
+            if site.scope == wanted.scope and site.revision != wanted.revision:
+                with contextlib.suppress(FileNotFoundError):
+                    root = self._layout.site(site.scope, site.revision)
+                    made[root.stat().st_mtime] = site
+        return made[max(made)] if made else None
+
+    def _before(self, site: wire.SiteWanted | None) -> Before | None:
+        if site is None:
+            return None
+        root = self._layout.site(site.scope, site.revision)
+        try:
+            return Before(root, self._digests(site.release))
+        except (NotFound, FileNotFoundError):
+            return Before(root, None)
 
 
 def _beside(root: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
 from turnout.base.errors import Exhausted, Failed, InvalidInput, TurnoutError
 
@@ -63,6 +64,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        self._shown = _shown(self.engine.url)
         self._listeners: list[Callable[[], None]] = []
         # SQLite has one writer; waiting here is cheap, waiting there is polling.
         self._writing = threading.Lock() if self.engine.dialect.name == "sqlite" else None
@@ -76,10 +78,10 @@ class Database:
             Failed: The database cannot be used.
         """
         if self._writing:
-            with self._writing, _explained(), self.engine.begin() as connection:
+            with self._writing, _explained(self._shown), self.engine.begin() as connection:
                 yield connection
         else:
-            with _explained(), self.engine.begin() as connection:
+            with _explained(self._shown), self.engine.begin() as connection:
                 _be_the_one_writer(connection)
                 yield connection
         for ring in self._listeners:
@@ -89,7 +91,7 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """Open a connection for reading only."""
         quiet = self.engine.execution_options(reading=True)
-        with _explained(), quiet.connect() as connection:
+        with _explained(self._shown), quiet.connect() as connection:
             yield connection
 
     def on_commit(self, ring: Callable[[], None]) -> None:
@@ -97,15 +99,30 @@ class Database:
         self._listeners.append(ring)
 
     def migrate(self) -> None:
-        """Bring the schema to the version of this code."""
+        """Bring the schema to the version of this code.
+
+        Raises:
+            Failed: The database cannot be used, or a newer version of Turnout has written it.
+        """
         config = Config()
         config.set_main_option(
             "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
         )
-        with _explained(), self.engine.begin() as connection:
+        with _explained(self._shown), self.engine.begin() as connection:
             _be_the_one_writer(connection)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                if "Can't locate revision" not in str(error):
+                    raise
+                raise Failed(
+                    "The database was written by a newer version of Turnout",
+                    subject=self._shown,
+                    why=str(error),
+                    next_step="Start that version or a later one, or put back a backup from "
+                    "before the update; nothing was changed.",
+                ) from error
 
     def close(self) -> None:
         """Give back every connection."""
@@ -146,6 +163,13 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
+def _shown(url: sa.URL) -> str:
+    """Return what names a database to its operator: never the user, password or options."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+
+
 def _be_the_one_writer(connection: sa.Connection) -> None:
     """Give PostgreSQL the one writer at a time that SQLite has by nature.
 
@@ -165,38 +189,41 @@ def _not_an_address(why: str) -> InvalidInput:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(shown: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DatabaseError as error:
         # The kinds below it, such as a broken constraint, are for those who asked.
         if type(error) is sa.exc.OperationalError:
-            raise _unusable(error) from error
+            raise _unusable(error, shown) from error
         if type(error) is not sa.exc.DatabaseError:
             raise
         raise Failed(
             "The database is damaged",
+            subject=shown,
             why=str(error.orig),
             next_step="Stop the server, keep a copy, and put back a backup of the database.",
         ) from error
     except sa.exc.TimeoutError as error:
-        raise _unusable(error) from error
+        raise _unusable(error, shown) from error
 
 
 _OF_DATABASE = {"of": "database"}
 
 
-def _unusable(error: sa.exc.SQLAlchemyError) -> Failed:
+def _unusable(error: sa.exc.SQLAlchemyError, shown: str) -> Failed:
     text = str(getattr(error, "orig", error))
     if any(sign in text for sign in ("disk is full", "disk I/O", "No space left")):
         return Exhausted(
             "The database could not be written",
+            subject=shown,
             why=text,
             next_step="Free disk space on the volume of the data directory, then try again.",
             facts=_OF_DATABASE,
         )
     return Failed(
         "The database cannot be used",
+        subject=shown,
         why=text,
         next_step="Make it reachable and writable, then try again.",
         facts=_OF_DATABASE,

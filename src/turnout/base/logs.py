@@ -10,7 +10,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -83,6 +84,38 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+@contextmanager
+def bound(
+    *,
+    deployment: str | None = None,
+    project: str | None = None,
+    environment: str | None = None,
+    release: str | None = None,
+    phase: str | None = None,
+    step: int | None = None,
+    action: str | None = None,
+    host: str | None = None,
+) -> Iterator[None]:
+    """Let every line that is logged within the block say what it is about.
+
+    What is None stays as an enclosing block said.  It follows the work into tasks and into
+    threads of :func:`asyncio.to_thread`, also for libraries that log by ``logging``.
+    """
+    facts = {
+        "deployment": deployment,
+        "project": project,
+        "environment": environment,
+        "release": release,
+        "phase": phase,
+        "step": step,
+        "action": action,
+        "host": host,
+    }
+    known = {name: value for name, value in facts.items() if value is not None}
+    with structlog.contextvars.bound_contextvars(**known):
+        yield
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -6,8 +6,12 @@ needs is imported when it starts, so that the other commands stay quick.
 
 from __future__ import annotations
 
-import os
 import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a checkout or a wheel forced in runs on anything
+    sys.exit(f"Turnout needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
+
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +30,8 @@ from turnout.bootstrap.options import (
     sites_address,
 )
 from turnout.cli.app import app
+from turnout.cli.helping import Command
+from turnout.cli.options import Json, NoServer, NoToken
 
 
 def main() -> None:
@@ -33,7 +39,7 @@ def main() -> None:
     app()
 
 
-@app.command("up", rich_help_panel="This machine")
+@app.command("up", cls=Command, rich_help_panel="This machine")
 def up(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where API and dashboard listen.")
@@ -66,9 +72,12 @@ def up(
     stop_apps: Annotated[
         bool, typer.Option("--stop-apps", help="When it ends, end what it serves too.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    json: Json = False,
+    server: NoServer = None,
+    token: NoToken = None,
 ) -> None:
     """Run everything on this machine: API and dashboard, worker, local host, router."""
+    _speaks_to_no_server("up", server, token)
     if (tls_cert is None) != (tls_key is None):
         raise InvalidInput(
             "A certificate needs its key and a key its certificate",
@@ -100,15 +109,37 @@ def up(
         os._exit(0)
 
 
-@app.command("agent", hidden=True)
+@app.command("agent", cls=Command, hidden=True)
 def agent(
     data: Annotated[Path, typer.Option(metavar="DIR")],
     http: Annotated[str, typer.Option(metavar="HOST:PORT")] = "127.0.0.1:8080",
     host: Annotated[str, typer.Option(metavar="NAME")] = HOST,
     socket: Annotated[Path | None, typer.Option(metavar="PATH")] = None,
+    json: Json = False,  # noqa: ARG001 - what an error looks like is decided above
+    server: NoServer = None,
+    token: NoToken = None,
 ) -> None:
     """Run the program of a host; 'turnout up' does it by itself for this machine."""
+    _speaks_to_no_server("agent", server, token)
     from turnout.agent.main import run
     from turnout.targets.local import agent_socket
 
     run(data, socket or agent_socket(run_directory(data)), host, parse_address(http, "--http"))
+
+
+def _speaks_to_no_server(command: str, server: str | None, token: str | None) -> None:
+    """Refuse the options of clients, which every command takes, where they mean nothing.
+
+    Raises:
+        InvalidInput: One of them is given.
+    """
+    given = [name for name, value in (("--server", server), ("--token", token)) if value]
+    if given:
+        raise InvalidInput(
+            f"`turnout {command}` speaks to no server",
+            subject=given[0],
+            why="it is itself one" if command == "up" else "the server comes to it",
+            next_step="Leave it out; --listen says where the server listens."
+            if command == "up"
+            else "Leave it out.",
+        )

@@ -31,6 +31,7 @@ from turnout.environments.catalogue import Catalogue
 from turnout.keys.keyring import Keyring
 from turnout.keys.tls import self_signed
 from turnout.monitoring.events import EventLog
+from turnout.monitoring.series import Series
 from turnout.packages.store import Store
 from turnout.security.sessions import Sessions
 from turnout.security.tokens import Tokens
@@ -79,6 +80,7 @@ async def serve(options: Options) -> None:
         store=store,
         keyring=keyring,
         catalogue=Catalogue(database),
+        series=Series(database),
         settings=Settings(http_address=f"{options.http[0]}:{options.http[1]}"),
     )
     coordinator = Coordinator(ctx, Engine(options.database, HOST))
@@ -134,7 +136,7 @@ async def _care_for_agent(data: Path, run_dir: Path, http: tuple[str, int]) -> N
     while True:
         await asyncio.sleep(_CARE_INTERVAL_S)
         try:
-            await ensure_agent(data, run_dir, HOST, http)
+            await ensure_agent(data, run_dir, HOST, http, renew=False)
         except TurnoutError as error:
             log.error("agent.down", why=str(error))
 

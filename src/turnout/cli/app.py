@@ -8,6 +8,7 @@ from turnout.cli.acting import abort, pause, resume, retry
 from turnout.cli.checking import doctor, version
 from turnout.cli.deploying import deploy, plan
 from turnout.cli.group import Commands
+from turnout.cli.helping import Command
 from turnout.cli.initing import init
 from turnout.cli.looking import list_, releases, show, status, traffic
 from turnout.cli.rolling_back import rollback
@@ -21,6 +22,7 @@ app = typer.Typer(
     "`turnout deploy --to production`.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     # A pretty traceback shows local variables, and one of them may be a token.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,4 +37,4 @@ _PANELS = {
 
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
+        app.command(_command.__name__.rstrip("_"), cls=Command, rich_help_panel=_panel)(_command)

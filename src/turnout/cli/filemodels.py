@@ -1,28 +1,15 @@
-"""What ``turnout.toml`` may hold, as pydantic models that check the shape of the file.
-
-Limits and defaults belong to :mod:`turnout.wire.project`; here a field that is not given stays
-unset, and its limits are taken from the wire model that it becomes a part of.
-"""
+"""What ``turnout.toml`` may hold, as pydantic models that check the shape of the file."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from annotated_types import GroupedMetadata
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.fields import FieldInfo
+from pydantic import ConfigDict, Field
 
-from turnout.cli.values import (
-    DURATION_PATTERN,
-    PERCENT_PATTERN,
-    SIZE_PATTERN,
-    duration,
-    percent,
-    size,
-)
+from turnout.cli.filetypes import Duration, LimitsOf, Size, Table
+from turnout.cli.rollout_tables import RolloutTable
 from turnout.wire.model import Name
 from turnout.wire.project import (
     Argument,
@@ -32,52 +19,12 @@ from turnout.wire.project import (
     HeaderValue,
     HealthSpec,
     PathPattern,
-    Rollout,
     RunSpec,
     StaticSpec,
     UrlPath,
     VariableName,
     VariableValue,
 )
-
-
-class LimitsOf(GroupedMetadata):
-    """The limits of a field of a wire model, to be put on the same thing in the file."""
-
-    def __init__(self, model: type[BaseModel], name: str) -> None:
-        field = model.model_fields[name]
-        # Those of an optional field stand on the part of the union that is not None.
-        parts = get_args(field.annotation)
-        nested = [piece for part in parts for piece in getattr(part, "__metadata__", ())]
-        flat = [piece.metadata if isinstance(piece, FieldInfo) else [piece] for piece in nested]
-        self._metadata = (*field.metadata, *(piece for pieces in flat for piece in pieces))
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._metadata)
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(duration),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "30s"]}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(size),
-    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["256MiB"]}),
-]
-Percent = Annotated[
-    float,
-    BeforeValidator(percent),
-    WithJsonSchema({"type": "string", "pattern": PERCENT_PATTERN, "examples": ["0.5%"]}),
-]
-Strategy = Literal["blue-green", "rolling", "canary"]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are errors, and a text is never taken for a number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Build(Table):
@@ -113,6 +60,13 @@ class Run(Table):
         dict[VariableName, VariableValue] | None, Field(description="Environment variables.")
     ] = None
     stop_grace: Annotated[Duration, LimitsOf(RunSpec, "stop_grace")] | None = None
+    exclusive: Annotated[
+        bool | None,
+        Field(description="It cannot run twice at once: deployed by recreate, with a downtime."),
+    ] = None
+    stateful: Annotated[
+        bool | None, Field(description="It keeps state of its users, such as sessions in memory.")
+    ] = None
 
 
 class Static(Table):
@@ -149,57 +103,6 @@ class Check(Table):
     contains: Annotated[str, Field(max_length=1024)] | None = None
 
 
-class RolloutTable(Table):
-    """How traffic is moved."""
-
-    strategy: Strategy | None = None
-    keep_warm: Annotated[Duration, LimitsOf(Rollout, "keep_warm")] | None = None
-    verify: Annotated[Duration, LimitsOf(Rollout, "verify")] | None = None
-    verify_min_requests: Annotated[int, LimitsOf(Rollout, "verify_min_requests")] | None = None
-    verify_max_error_rate: Annotated[Percent, LimitsOf(Rollout, "verify_max_error_rate")] | None = (
-        None
-    )
-    drain: Annotated[Duration, LimitsOf(Rollout, "drain")] | None = None
-    keep_releases: Annotated[int, LimitsOf(Rollout, "keep_releases")] | None = None
-
-
-class CanaryStep(Table):
-    """One weight of a canary, and how long it is held at least."""
-
-    weight: Annotated[int, Field(ge=0, le=100)]
-    hold: Duration | None = None
-    max_hold: Duration | None = None
-    on_unknown: Literal["hold", "abort", "continue"] | None = None
-
-
-class Canary(Table):
-    """The schedule of a canary; read by a later version of Turnout."""
-
-    steps: Annotated[list[CanaryStep], Field(min_length=1, max_length=100)] | Literal["auto"]
-    hold: Duration | None = None
-    max_hold: Duration | None = None
-    min_requests: Annotated[int, Field(ge=1)] | None = None
-    on_unknown: Literal["hold", "abort", "continue"] | None = None
-
-
-class Allowance(Table):
-    """How much worse than before a measure may be, or what it may be at most."""
-
-    max_increase: Percent | None = None
-    max: Annotated[str, Field(max_length=32)] | None = None
-    min_requests: Annotated[int, Field(ge=1)] | None = None
-
-
-class Analysis(Table):
-    """The measures of a canary; read by a later version of Turnout."""
-
-    error_rate: Allowance | None = None
-    latency_p50: Allowance | None = None
-    latency_p90: Allowance | None = None
-    latency_p95: Allowance | None = None
-    latency_p99: Allowance | None = None
-
-
 class Environment(RolloutTable):
     """What differs in one environment."""
 
@@ -210,8 +113,6 @@ class Environment(RolloutTable):
     run: Run | None = None
     static: Static | None = None
     health: Health | None = None
-    canary: Canary | None = None
-    analysis: Analysis | None = None
 
 
 class ProjectFile(Table):

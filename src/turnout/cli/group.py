@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from turnout.base.errors import Aborted, Failed, InvalidInput, TurnoutError
-from turnout.cli import output
+from turnout.cli import helping, output
 from turnout.cli.problems import document_of, text_of
 
 INTERRUPTED = 130
@@ -46,6 +46,11 @@ class Commands(TyperGroup):
         except Exception as error:  # the last resort of a program: said, never swallowed
             code = report(_bug(error), as_json)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the help's sections of options and commands."""
+        helping.sections(formatter, helping.option_rows(self.get_params(ctx), ctx))
+        helping.sections(formatter, helping.command_rows(self, ctx))
 
 
 def report(error: TurnoutError, as_json: bool) -> int:

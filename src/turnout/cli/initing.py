@@ -87,7 +87,10 @@ def _write_new(target: Path, text: str, *, force: bool) -> None:
         ) from None
     except OSError as error:
         raise Failed(
-            "turnout.toml cannot be written", subject=str(target), why=error.strerror or ""
+            "turnout.toml cannot be written",
+            subject=str(target),
+            why=error.strerror or str(error),
+            next_step="Make it and its directory ones that you may write.",
         ) from error
 
 

@@ -51,15 +51,7 @@ def status(
     _check_names(project, environment)
     with session.client() as client:
         page = client.get("/environments", project=project)
-    if environment is not None:
-        items = [item for item in page["items"] if item["environment"] == environment]
-        if not items:
-            raise NotFound(
-                "There is no such environment",
-                subject=f"{project}/{environment}" if project else environment,
-                next_step="`turnout status` shows all of them; `turnout deploy` makes a new one.",
-            )
-        page = {**page, "items": items}
+    page = {**page, "items": _known(page["items"], project, environment)}
     from turnout.cli.rendering import environment_rows
     from turnout.wire.api import EnvironmentDocument
 
@@ -90,6 +82,8 @@ def list_(
             cursor=cursor,
             limit=limit,
         )
+        if not page["items"] and (project or environment):
+            _known(client.get("/environments", project=project)["items"], project, environment)
     from turnout.cli.rendering import deployment_rows
     from turnout.wire.api import DeploymentDocument
 
@@ -185,6 +179,28 @@ def _print_page(
         output.out(line)
     if page.get("next_cursor"):
         output.err(f"There are more: --cursor {page['next_cursor']}")
+
+
+def _known(
+    items: list[dict[str, Any]], project: str | None, environment: str | None
+) -> list[dict[str, Any]]:
+    """Return those of the server's environments that are meant.
+
+    Raises:
+        NotFound: A project or an environment was named, and there is none of that name.
+    """
+    meant = [
+        item
+        for item in items
+        if project in (None, item.get("project")) and environment in (None, item.get("environment"))
+    ]
+    if meant or not (project or environment):
+        return meant
+    raise NotFound(
+        "There is no such environment" if environment else "There is no such project",
+        subject="/".join(name for name in (project, environment) if name),
+        next_step="`turnout status` shows all of them; `turnout deploy` makes a new one.",
+    )
 
 
 def _check_names(project: str | None, environment: str | None) -> None:

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from turnout.base.errors import InvalidInput
@@ -37,6 +38,14 @@ _ALLOWED = {
     r"^[\x20-\x7e]*$": "printable ASCII characters",
     r"^[^\x00]*$": "no NUL character",
     "^[a-z0-9][a-z0-9-]{0,62}$": "lower-case letters, digits, hyphens",
+    r"^https?://[\x21-\x7e]+$": "an address that begins with http:// or https://",
+    "^[A-Za-z0-9_.-]{1,64}$": "the name of a cookie: letters, digits, underscores, dots, hyphens",
+    r"^([01]\d|2[0-3]):[0-5]\d$": 'a time of day such as "08:00"',
+    r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$": 'a time of day such as "17:30", at most "24:00"',
+    r"^(staging|validation|promotion|verification|cleanup|switch|weight:\d{1,3})$": (
+        'a phase ("staging", "validation", "promotion", "verification", "cleanup"), "switch",'
+        ' or a weight such as "weight:25"'
+    ),
 }
 
 
@@ -148,7 +157,8 @@ def _as_written(limit: float, given: object) -> str:
     if given.endswith("B"):
         mebibytes, rest = divmod(int(limit), 1 << 20)
         return f"{mebibytes}MiB" if not rest else f"{limit}B"
-    return f"{limit:g}s"
+    days, seconds = divmod(limit, 86400)
+    return f"{days:g}d" if days > 1 and not seconds else f"{limit:g}s"
 
 
 def _unknown(path: Path) -> str:
@@ -159,7 +169,7 @@ def _unknown(path: Path) -> str:
     siblings = _keys_at(path[:-1])
     for table in siblings.values():
         for model in _models_in(table):
-            if key in model.model_fields:
+            if key in _fields(model):
                 home = next(known for known, value in siblings.items() if value is table)
                 return f"{name}; it belongs in [{_dotted((*path[:-1], home))}]"
     if key in ProjectFile.model_fields:
@@ -177,12 +187,15 @@ def _keys_at(path: Path) -> dict[str, Any]:
     models: list[type[BaseModel]] = [ProjectFile]
     annotation: Any = ProjectFile
     for part in path:
-        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
+        fields = [_fields(model)[str(part)] for model in models if part in _fields(model)]
         annotation = fields[0].annotation if fields else _element(annotation)
         models = _models_in(annotation)
-    return {
-        name: field.annotation for model in models for name, field in model.model_fields.items()
-    }
+    return {name: field.annotation for model in models for name, field in _fields(model).items()}
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a table by the keys that the file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _element(annotation: Any) -> Any:

@@ -47,6 +47,16 @@ Token = Annotated[
         rich_help_panel=_COMMON,
     ),
 ]
+NoServer = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Refused here.", rich_help_panel=_COMMON),
+]
+NoToken = Annotated[
+    str | None,
+    typer.Option("--token", metavar="TOKEN", help="Refused here.", rich_help_panel=_COMMON),
+]
+"""The options of clients for a command that is none; the variables of the environment, which a
+shell may export for the other commands, are not looked at."""
 Fingerprint = Annotated[
     str | None,
     typer.Option(

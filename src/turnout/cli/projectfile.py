@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ from pydantic import ValidationError
 
 from turnout.base.errors import InvalidInput, NotFound
 from turnout.base.ids import check_name
-from turnout.cli.filemodels import Environment, ProjectFile, Table
+from turnout.cli.filemodels import Environment, ProjectFile
+from turnout.cli.filetypes import Table
 from turnout.cli.locator import Positions, locate
 from turnout.cli.mistakes import Mistake, explain, refuse
+from turnout.cli.rollout_tables import ROLLOUT_KEYS, rollout_of
+from turnout.cli.whole import check_whole
 from turnout.wire.project import Intent
 
 NAME = "turnout.toml"
@@ -22,7 +26,6 @@ MAX_BYTES = 1 << 20
 """A file that people write stays far below; the parser's memory grows with the text."""
 
 _WHERE = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
-_NOT_ROLLOUT = {"hosts", "domains", "run", "static", "health", "canary", "analysis"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def parse(content: bytes, path: Path = Path(NAME)) -> Project:
         file = ProjectFile.model_validate(document)
     except ValidationError as error:
         raise refuse(shown, explain(error.errors(), document, positions)) from None
-    _check_whole(file, positions, shown)
+    if mistakes := check_whole(file, positions):
+        raise refuse(shown, mistakes)
     return Project(path, file, positions, _warnings(file))
 
 
@@ -97,7 +101,8 @@ def intent(
         component["run"] = _renamed(run, {"env": "variables", "memory": "memory_bytes"})
     else:
         component["static"] = static
-    rollout = {**_given(file.rollout), **_given(own, without=_NOT_ROLLOUT)}
+    own_rollout = {key: value for key, value in _given(own).items() if key in ROLLOUT_KEYS}
+    rollout = rollout_of(_given(file.rollout), own_rollout)
     if strategy is not None:
         rollout["strategy"] = strategy
     wanted = {
@@ -122,6 +127,12 @@ def intent(
 
 def _content(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+            raise InvalidInput(
+                "turnout.toml is no file",
+                subject=str(path),
+                next_step="Put a file in its place, or remove it; `turnout init` writes one.",
+            )
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -132,10 +143,18 @@ def _content(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise InvalidInput(
-            "turnout.toml cannot be read", subject=str(path), why=error.strerror or str(error)
+            "turnout.toml cannot be read",
+            subject=str(path),
+            why=error.strerror or str(error),
+            next_step="Make it a file that you may read.",
         ) from error
     if len(content) > MAX_BYTES:
-        raise InvalidInput("turnout.toml is too long", subject=str(path), why="over 1 MiB")
+        raise InvalidInput(
+            "turnout.toml is too long",
+            subject=str(path),
+            why="over 1 MiB",
+            next_step="Keep settings alone in it; `turnout init --force` writes it anew.",
+        )
     return content
 
 
@@ -167,39 +186,8 @@ def _broken(error: tomllib.TOMLDecodeError, text: str) -> Mistake:
     return Mistake(len(lines), len(lines[-1]) + 1, message)
 
 
-def _check_whole(file: ProjectFile, positions: Positions, shown: str) -> None:
-    """Refuse what no single key shows to be wrong."""
-    mistakes = []
-    if file.run is not None and file.run.command is None:
-        where = positions.of_value(("run",))
-        mistakes.append(Mistake.at(where, "run.command is missing"))
-    for name, own in (file.environments or {}).items():
-        here = ("environments", name)
-        if own.run is not None and file.run is None:
-            where = positions.of_key((*here, "run"))
-            mistakes.append(Mistake.at(where, f"[{'.'.join(here)}.run] needs [run] above it"))
-        if own.domains and len(set(own.domains)) != len(own.domains):
-            where = positions.of_value((*here, "domains"))
-            mistakes.append(Mistake.at(where, "a domain is given twice"))
-    names = [check.name for check in file.checks or ()]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            where = positions.of_value(("checks", index, "name"))
-            mistakes.append(Mistake.at(where, f"two checks are named {name!r}"))
-    if mistakes:
-        raise refuse(shown, mistakes)
-
-
 def _warnings(file: ProjectFile) -> tuple[str, ...]:
-    unused = [
-        f"environments.{name}.{table}"
-        for name, own in (file.environments or {}).items()
-        for table in ("canary", "analysis")
-        if getattr(own, table) is not None
-    ]
     warnings = []
-    if unused:
-        warnings.append(f"this version of Turnout does not use [{'], ['.join(unused)}] yet")
     if file.run is not None and file.static is not None:
         warnings.append("[static] is not used, for [run] makes the project a server app")
     return tuple(warnings)
@@ -214,11 +202,9 @@ def _merged(base: Table | None, own: Table | None) -> dict[str, Any]:
     return merged
 
 
-def _given(table: Table | None, without: set[str] | None = None) -> dict[str, Any]:
+def _given(table: Table | None) -> dict[str, Any]:
     """Return the keys that are written in the file."""
-    if table is None:
-        return {}
-    return table.model_dump(exclude_none=True, exclude=without)
+    return {} if table is None else table.given()
 
 
 def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def find(path: Path | None) -> Path | None:
     here = Path.cwd()
     start = (path or here).resolve()
     for directory in (start, *start.parents):
-        if (directory / NAME).is_file():
+        # Whatever bears the name is meant; what is wrong with it is said when it is read.
+        if os.path.lexists(directory / NAME):
             return Path(os.path.relpath(directory / NAME))
         if (directory / ".git").exists() or (path is not None and directory == here):
             return None

@@ -12,6 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from turnout.base.errors import Conflict
+from turnout.coordinator import answering
 from turnout.coordinator.ending import finish_in, problem_of
 from turnout.coordinator.ledger import ROLLBACK_PREFIX, Ledger
 from turnout.coordinator.stepbook import Row
@@ -20,8 +21,8 @@ from turnout.domain.phases import Kind
 from turnout.domain.steps import Action
 from turnout.domain.transitions import ENDED, Status
 
-Verb = Literal["pause", "resume", "abort", "retry"]
-_WORDS: dict[Verb, str | None] = {"pause": "pause", "resume": "go", "abort": "abort", "retry": None}
+Verb = Literal["pause", "resume", "abort", "retry", "approve", "reject", "promote"]
+_WORDS: dict[Verb, str | None] = {"pause": "pause", "resume": "go", "abort": "abort"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,13 @@ def act(ledger: Ledger, deployment: str, verb: Verb, why: str, by: str) -> Effec
                 subject=deployment,
                 next_step=f"Look at it with 'turnout show {deployment}'.",
             )
-        _say(connection, row, _WORDS[verb], why)
+        if verb in ("approve", "reject"):
+            answering.answer(ledger, connection, row, approved=verb == "approve", by=by, why=why)
+            return Effect(wake=True)
+        if verb == "promote":
+            answering.promote(ledger, connection, row, steps, by=by, why=why)
+            return Effect(wake=True)
+        _say(connection, row, _WORDS.get(verb), why)
         ledger.tell(connection, row, f"deployment.{verb}_asked", by=by, why=why)
         if verb == "abort" and status is Status.QUEUED:
             problem = problem_of(

@@ -117,14 +117,7 @@ class Attempt:
         return Aborted("The rest of the cleanup is left to the sweeper", subject=self.job.id)
 
     async def _failed(self, error: TurnoutError, mode: Mode, attempts: int) -> dict[str, Any]:
-        policy = UNDO_RETRIES if mode == "undo" else RETRIES
-        delay: float | None = None
-        if worth_retrying(error) and attempts < policy.attempts:
-            # Jitter, not a secret.
-            delay = policy.delay(attempts, random.random())  # noqa: S311
-            rest = error.facts.get("retry_after_s")
-            if isinstance(error, Unreachable) and isinstance(rest, int | float):
-                delay = max(delay, float(rest))
+        delay = retry_delay(error, mode, attempts)
         await asyncio.to_thread(
             self.ctx.ledger.fail_step,
             self.job.id,
@@ -134,6 +127,19 @@ class Attempt:
             delay,
         )
         return {"end": "failed", "error": error.to_document(), "delay": delay}
+
+
+def retry_delay(error: TurnoutError, mode: Mode, attempts: int) -> float | None:
+    """Return seconds until a step is tried again after so many attempts; None if it is not."""
+    policy = UNDO_RETRIES if mode == "undo" else RETRIES
+    if not worth_retrying(error) or attempts >= policy.attempts:
+        return None
+    # Jitter, not a secret.
+    delay = policy.delay(attempts, random.random())  # noqa: S311
+    rest = error.facts.get("retry_after_s")
+    if isinstance(error, Unreachable) and isinstance(rest, int | float):
+        delay = max(delay, float(rest))
+    return delay
 
 
 def explained(mistake: Exception) -> Failed:

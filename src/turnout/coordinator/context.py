@@ -10,6 +10,8 @@ from turnout.coordinator.fleet import Fleet
 from turnout.coordinator.ledger import Ledger
 from turnout.environments.catalogue import Catalogue
 from turnout.keys.keyring import Keyring
+from turnout.monitoring.series import Series
+from turnout.monitoring.ticks import Ticks
 from turnout.packages.store import Store
 from turnout.wire.project import Intent
 
@@ -27,6 +29,8 @@ class Settings:
             deadline that a step has of its own.
         sweep_interval_s: How often what is no longer wanted is looked for.
         single_machine: Environments are made by the first deployment into them.
+        collects: Whether hosts are asked every second what they counted; those of this version
+            cannot tell yet.
     """
 
     http_address: str
@@ -36,6 +40,7 @@ class Settings:
     attempt_deadline_s: float = 7200.0
     sweep_interval_s: float = 1.0
     single_machine: bool = True
+    collects: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Context:
     keyring: Keyring
     catalogue: Catalogue
     settings: Settings
+    series: Series
     alarms: dict[str, asyncio.Event] = field(default_factory=dict)
     """Deployment to the event that ends its running step at once."""
     tidying: defaultdict[str, asyncio.Lock] = field(
@@ -58,6 +64,11 @@ class Context:
     A deployment that was given its scope passes through it once before it plans: what it then
     sees is not taken away any more.
     """
+
+    @property
+    def ticks(self) -> Ticks:
+        """The seconds of scopes as they end."""
+        return Ticks(self.series)
 
     def alarm(self, deployment: str) -> asyncio.Event:
         """Return the event of a deployment, made when first asked for."""

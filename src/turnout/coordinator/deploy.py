@@ -8,17 +8,17 @@ from typing import Any
 import structlog
 
 from turnout.base.database import of_database
-from turnout.base.errors import Aborted, Failed, TurnoutError
-from turnout.coordinator import engine, planning, undoing
+from turnout.base.errors import Aborted, Failed, Refused, TurnoutError
+from turnout.coordinator import engine, freezing, planning, undoing
 from turnout.coordinator.attempts import explained
 from turnout.coordinator.context import Context
 from turnout.coordinator.ending import finish
+from turnout.coordinator.job import aborted
 from turnout.coordinator.run import Run, load
 from turnout.domain.phases import Kind, Phase
 from turnout.domain.transitions import Status
 
 log = structlog.get_logger(__name__)
-_UNDOING = ("undoing", "undone", "undo_failed")
 
 
 async def carry(ctx: Context, deployment: str) -> None:
@@ -83,10 +83,20 @@ async def go(run: Run, phase: Phase) -> None:
     await asyncio.to_thread(ledger.end_phase, deployment, phase.value, outcome)
 
 
-async def end_badly(run: Run, error: TurnoutError) -> None:
-    """Take back what was done and record why it ended."""
+async def end_badly(run: Run, error: TurnoutError) -> bool:
+    """Take back what was done and record why it ended.
+
+    Returns:
+        Whether it has ended; not when a human, asked past the point of no return, wants it to
+        go on.
+    """
     undone = await undoing.undo(run, error)
-    status = Status.ABORTED if isinstance(error, Aborted) else Status.FAILED
+    if undone.frozen is not None:
+        if await freezing.freeze(run, error, undone.frozen) == "again":
+            return False
+        undone = await undoing.undo(run, error, beyond=True)
+        error = aborted(run.job.id, f"it had failed: {error}")
+    status = _status_of(error)
     old_serves_again = undone.traffic_moved and not undone.traffic_left
     if old_serves_again and status is Status.FAILED and run.job.kind is Kind.DEPLOYMENT:
         status = Status.ROLLED_BACK
@@ -98,6 +108,13 @@ async def end_badly(run: Run, error: TurnoutError) -> None:
             + document["next_step"]
         )
     await finish(run.ctx, run.job.id, status, document)
+    return True
+
+
+def _status_of(error: TurnoutError) -> Status:
+    if isinstance(error, Aborted):
+        return Status.ABORTED
+    return Status.REJECTED if isinstance(error, Refused) else Status.FAILED
 
 
 async def _carry(ctx: Context, deployment: str) -> None:
@@ -105,26 +122,24 @@ async def _carry(ctx: Context, deployment: str) -> None:
     if "error" in planned:
         await finish(ctx, deployment, Status.FAILED, planned["error"])
         return
+    if "undoing" not in planned:
+        # A version before this one began it, and looked in a step of its own.
+        planned = await engine.step("resume", planning.see_undoing, ctx, deployment)
     run = await load(ctx, deployment)
-    if (await engine.step("resume", _was_undoing, ctx, deployment))["undoing"]:
+    if planned["undoing"]:
         await end_badly(run, _interrupted(deployment))
         return
-    try:
-        if run.job.kind is Kind.DEPLOYMENT:
-            await deploy(run)
+    while True:
+        try:
+            await (deploy(run) if run.job.kind is Kind.DEPLOYMENT else roll_back(run))
+        except TurnoutError as error:
+            if of_database(error):
+                raise
+            if await end_badly(run, error):
+                return
         else:
-            await roll_back(run)
-    except TurnoutError as error:
-        if of_database(error):
-            raise
-        await end_badly(run, error)
-        return
+            break
     await finish(ctx, deployment, Status.SUCCEEDED, None)
-
-
-async def _was_undoing(ctx: Context, deployment: str) -> dict[str, Any]:
-    rows = await asyncio.to_thread(ctx.ledger.step_rows, deployment)
-    return {"undoing": any(row["status"] in _UNDOING for row in rows)}
 
 
 def _interrupted(deployment: str) -> Failed:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from turnout.base.errors import Exhausted, Failed
-from turnout.coordinator import routing, sealing, standing, sweeping, verifying
+from turnout.coordinator import exchanging, routing, sealing, standing, sweeping, verifying
 from turnout.coordinator.context import Context
 from turnout.coordinator.fleet import ROUTER
 from turnout.coordinator.job import Job, aborted
+from turnout.coordinator.shifting import shift
 from turnout.domain.phases import Kind
 from turnout.domain.steps import Action
 from turnout.wire import agent as wire
@@ -69,29 +70,24 @@ async def build_site(ctx: Context, job: Job, host: str, _args: Mapping[str, Any]
 
 
 async def start(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
-    """Make one instance of the job's revision run on a host."""
-    run = job.intent.component.run
-    if run is None:
-        raise Failed("A static site has no instances", subject=job.scope)
-    wanted = wire.InstanceWanted(
-        scope=job.scope,
-        revision=job.revision.revision,
-        release=job.revision.release,
-        index=args["index"],
-        run=run,
-    )
+    """Make one instance run on a host: of the job's revision, or of its baseline."""
+    revision, component = await exchanging.subject(ctx, job, args)
+    wanted = exchanging.instance(job, revision, component, args["index"])
     fact = await ctx.fleet.call(host, lambda driver: driver.ensure_instance(wanted), 900.0)
     return {"address": fact.address, "pid": fact.pid}
 
 
-async def await_ready(ctx: Context, job: Job, host: str, _args: Mapping[str, Any]) -> Result:
-    """Wait until the job's revision is healthy on a host."""
-    health = job.intent.component.health
-    wanted = wire.ReadyWanted(scope=job.scope, revision=job.revision.revision, health=health)
+async def await_ready(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
+    """Wait until the job's revision, its baseline, or one instance of them is healthy."""
+    revision, component = await exchanging.subject(ctx, job, args)
+    health = component.health
+    wanted = wire.ReadyWanted(
+        scope=job.scope, revision=revision.revision, health=health, index=args.get("index")
+    )
     found = await ctx.fleet.call(
         host, lambda driver: driver.await_ready(wanted), health.deadline + 30.0
     )
-    return verifying.demand_good(found, f"is not healthy on {host}", job.revision.release)
+    return verifying.demand_good(found, f"is not healthy on {host}", revision.release)
 
 
 async def probe(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
@@ -146,9 +142,7 @@ async def conceal(ctx: Context, job: Job, host: str, _args: Mapping[str, Any]) -
 
 async def switch(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
     """Give the job's revision its share of the traffic of a host."""
-    return await routing.reroute(
-        ctx, job.project, job.environment, host, candidate=job, weights=args["weights"]
-    )
+    return await shift(ctx, job, [host], args["weights"], args.get("split"))
 
 
 async def switch_back(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
@@ -188,7 +182,7 @@ async def confirm(ctx: Context, job: Job, _host: str, args: Mapping[str, Any]) -
                 connection,
                 row,
                 rolled_back=job.kind is Kind.ROLLBACK,
-                keep_warm=job.intent.rollout.keep_warm,
+                keep_warm=args.get("keep_warm", job.intent.rollout.keep_warm),
             )
             for step in ledger.step_rows_in(connection, job.id):
                 if step["action"] == Action.CONFIRM:
@@ -203,9 +197,13 @@ async def confirm(ctx: Context, job: Job, _host: str, args: Mapping[str, Any]) -
 
 
 async def drain(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Result:
-    """Take a revision off the router of a host and wait for its last requests."""
-    await routing.reroute(ctx, job.project, job.environment, host, without={args["revision"]})
-    wanted = wire.DrainWanted(scope=job.scope, revision=args["revision"], deadline=args["deadline"])
+    """Keep new requests from a revision, or from one instance of it, and wait for the last."""
+    index = args.get("index")
+    if index is None:
+        await exchanging.take_out(ctx, job, host, args["revision"])
+    wanted = wire.DrainWanted(
+        scope=job.scope, revision=args["revision"], index=index, deadline=args["deadline"]
+    )
     found = await ctx.fleet.call(
         host, lambda driver: driver.drain(wanted), float(args["deadline"]) + 30.0, ROUTER
     )
@@ -218,7 +216,7 @@ async def stop(ctx: Context, job: Job, host: str, args: Mapping[str, Any]) -> Re
     index = args.get("index")
     run = job.intent.component.run
     if index is None:
-        await routing.reroute(ctx, job.project, job.environment, host, without={revision})
+        await exchanging.take_out(ctx, job, host, revision)
     gone = wire.InstanceGone(
         scope=job.scope,
         revision=revision,
@@ -265,6 +263,10 @@ EFFECTS: dict[Action, Effect] = {
     Action.BRIDGE: bridge,
     Action.SWITCH: switch,
     Action.SWITCH_BACK: switch_back,
+    Action.SWITCH_OFF: exchanging.switch_off,
+    Action.MIRROR: exchanging.mirror,
+    Action.UNMIRROR: exchanging.unmirror,
+    Action.RESTORE: exchanging.restore,
     Action.VERIFY: verify,
     Action.CONFIRM: confirm,
     Action.DRAIN: drain,

@@ -20,7 +20,7 @@ from turnout.wire.agent import HostFacts
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-AGENT, ROUTER = "agent", "router"
+AGENT, ROUTER, WATCH = "agent", "router", "watch"
 """The services of a host, each with a circuit of its own."""
 
 DEADLINE_S = 60.0

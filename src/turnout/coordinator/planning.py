@@ -15,6 +15,8 @@ from turnout.domain.phases import Kind
 from turnout.domain.steps import Action, Plan
 from turnout.wire.project import Intent
 
+_UNDOING = ("undoing", "undone", "undo_failed")
+
 
 async def plan_deployment(ctx: Context, release: str, intent: Intent) -> Plan:
     """Return the steps that a deployment would run now.
@@ -23,8 +25,11 @@ async def plan_deployment(ctx: Context, release: str, intent: Intent) -> Plan:
         InvalidInput: The release is not there, or the strategy is not known.
         Unreachable: A host does not answer.
     """
-    await asyncio.to_thread(_demand_release, ctx, intent.project, release)
-    record = await scope_or_empty(ctx, intent.project, intent.environment)
+    _demand_supported(ctx, intent)
+    record, _ = await asyncio.gather(
+        scope_or_empty(ctx, intent.project, intent.environment),
+        asyncio.to_thread(_demand_release, ctx, intent.project, release),
+    )
     state = await ctx.fleet.state(record, intent.hosts)
     return strategies.plan(state, revision_of(release, intent), intent)
 
@@ -95,10 +100,15 @@ def choose_target(ctx: Context, record: ScopeRecord, to: str | None) -> Standing
 
 
 async def record_plan(ctx: Context, deployment: str) -> dict[str, Any]:
-    """Make the plan of a deployment that begins and record it; a checkpointed step."""
+    """Make the plan of a deployment that begins and record it; a checkpointed step.
+
+    Returns:
+        ``undoing``, whether its steps were being taken back already; or the ``error`` that keeps
+        it from being planned.
+    """
     row = await asyncio.to_thread(ctx.ledger.row, deployment)
     if row["plan"] is not None:
-        return {}
+        return await see_undoing(ctx, deployment)
     job = job_of(row)
     # The sweeper ends what it is doing here; from now on it leaves the scope alone.
     for name in (job.scope, f"{job.scope}/{job.revision.revision}"):
@@ -109,7 +119,13 @@ async def record_plan(ctx: Context, deployment: str) -> dict[str, Any]:
     except TurnoutError as error:
         return {"error": error.to_document()}
     await asyncio.to_thread(ctx.ledger.save_plan, deployment, plan)
-    return {}
+    return {"undoing": False}
+
+
+async def see_undoing(ctx: Context, deployment: str) -> dict[str, Any]:
+    """Return whether taking back the steps of a deployment was begun: ``undoing``."""
+    rows = await asyncio.to_thread(ctx.ledger.step_rows, deployment)
+    return {"undoing": any(row["status"] in _UNDOING for row in rows)}
 
 
 async def existing_scope(ctx: Context, project: str, environment: str) -> ScopeRecord:
@@ -161,8 +177,10 @@ async def _plan_with_patience(ctx: Context, job: Job) -> Plan:
 async def _plan_of(ctx: Context, job: Job) -> Plan:
     if job.kind is Kind.DEPLOYMENT:
         return await plan_deployment(ctx, job.revision.release, job.intent)
-    record = await scope_or_empty(ctx, job.project, job.environment)
-    await asyncio.to_thread(_demand_release, ctx, job.project, job.revision.release)
+    record, _ = await asyncio.gather(
+        scope_or_empty(ctx, job.project, job.environment),
+        asyncio.to_thread(_demand_release, ctx, job.project, job.revision.release),
+    )
     return await _plan_back(ctx, record, record.entry(job.revision.revision))
 
 
@@ -178,6 +196,30 @@ def _moved_traffic(ctx: Context, deployment: str | None) -> bool:
     status = {row["action"]: row["status"] for row in ctx.ledger.step_rows(deployment)}
     switched = status.get(Action.SWITCH, "pending") != "pending"
     return switched and status.get(Action.CONFIRM) != "done"
+
+
+def _demand_supported(ctx: Context, intent: Intent) -> None:
+    """Refuse what the hosts of this version cannot do yet, before anything is begun."""
+    rollout = intent.rollout
+    needs = [
+        name
+        for name, wanted in (
+            (f"the strategy {rollout.strategy!r}", rollout.strategy != "blue-green"),
+            ("gates", rollout.gates),
+            ("commands", rollout.commands),
+            ("switch_at", rollout.switch_at),
+            ("blue-green analysis", rollout.blue_green != type(rollout.blue_green)()),
+            ("run.exclusive", intent.component.run and intent.component.run.exclusive),
+        )
+        if wanted
+    ]
+    if needs and not ctx.settings.collects:
+        raise InvalidInput(
+            f"This version cannot deploy with {needs[0]}",
+            subject=f"{intent.project}/{intent.environment}",
+            why="its hosts know blue-green",
+            next_step="Use --strategy blue-green, or set it in turnout.toml.",
+        )
 
 
 def _demand_release(ctx: Context, project: str, release: str) -> None:

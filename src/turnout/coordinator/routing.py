@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from turnout.base.errors import Failed
 from turnout.coordinator.context import Context, domains_of
 from turnout.coordinator.fleet import ROUTER, host_state
 from turnout.coordinator.job import Job
-from turnout.coordinator.standing import ScopeRecord, read_scope
+from turnout.coordinator.standing import ScopeRecord, Standing, read_scope
 from turnout.domain.facts import HostState, Revision
+from turnout.domain.splits import baseline_revision
 from turnout.wire import agent as wire
 from turnout.wire.project import Component, Intent
 
@@ -28,6 +30,8 @@ async def reroute(
     weights: Mapping[str, int] | None = None,
     without: Collection[str] = (),
     names_of_live: bool = False,
+    split: Mapping[str, Any] | None = None,
+    mirror: wire.Mirror | None = None,
 ) -> dict[str, Any]:
     """Set the routing of a scope on one host.
 
@@ -37,6 +41,8 @@ async def reroute(
             what is taken out to the live release.
         without: Revisions that shall not be reachable any more.
         names_of_live: Whether the host names stay those of the live release for now.
+        split: How clients are told apart, as in the plan; without *weights* that stays as it is.
+        mirror: A revision that gets copies of safe requests; without *weights* that stays too.
 
     Returns:
         The version that the router acknowledged, for the record.
@@ -44,16 +50,19 @@ async def reroute(
     Raises:
         Failed: A revision that shall get traffic is not up on the host.
     """
-    record = await scope_record(ctx, project, environment)
-    facts = await ctx.fleet.call(host, lambda driver: driver.facts())
+    record, facts = await asyncio.gather(
+        scope_record(ctx, project, environment),
+        ctx.fleet.call(host, lambda driver: driver.facts()),
+    )
     state = host_state(record.scope, facts)
-    split = dict(state.weights if weights is None else weights)
-    split = {name: weight for name, weight in split.items() if name not in without}
+    shares = dict(state.weights if weights is None else weights)
+    shares = {name: weight for name, weight in shares.items() if name not in without}
     known = _reachable(record, candidate, state, without)
-    if weights is None and sum(split.values()) != 100:
+    # A scope without any weight was taken off the air on purpose, or never was on it.
+    if weights is None and state.weights and sum(shares.values()) != 100:
         live = record.live.revision.revision if record.live else ""
-        split = {live: 100} if live in known else {}
-    missing = [name for name, weight in split.items() if weight and name not in known]
+        shares = {live: 100} if live in known else {}
+    missing = [name for name, weight in shares.items() if weight and name not in known]
     if missing:
         raise Failed(
             "A release that shall get traffic is not running",
@@ -70,17 +79,29 @@ async def reroute(
     )
     if intent is None:
         raise Failed("Nothing was ever live", subject=record.scope)
+    told = next((route for route in facts.routes if route.scope == record.scope), None)
+    marks = wire.Split.model_validate(dict(split)) if split else None
+    if weights is None and told is not None:
+        marks, mirror = told.split, mirror or told.mirror
     wanted = wire.RoutesWanted(
         scope=record.scope,
         domains=domains_of(project, environment, intent),
         default=record.is_default,
-        weights=split,
+        weights=shares,
         revisions=tuple(known.values()),
+        split=marks if marks and marks.candidate in known else None,
+        mirror=mirror if mirror and mirror.revision in known else None,
     )
     applied = await ctx.fleet.call(
         host, lambda driver: driver.route(wanted), ROUTE_DEADLINE_S, ROUTER
     )
-    return {"version": applied.version, "took_ms": applied.took_ms, "weights": split}
+    return {"version": applied.version, "took_ms": applied.took_ms, "weights": shares}
+
+
+def baseline_of(live: Standing, candidate: Revision) -> Revision:
+    """Return the pseudo revision under which fresh instances of the live release run."""
+    name = baseline_revision(live.revision.revision, candidate.revision)
+    return replace(live.revision, revision=name)
 
 
 async def prune_host(
@@ -141,6 +162,9 @@ def _reachable(
     wanted: dict[str, tuple[Revision, Component]] = {}
     if candidate is not None:
         wanted[candidate.revision.revision] = (candidate.revision, candidate.intent.component)
+        if record.live is not None:
+            twin = baseline_of(record.live, candidate.revision)
+            wanted[twin.revision] = (twin, record.live.intent.component)
     for entry in (record.live, record.previous, *record.entries):
         # What is routed is not pruned, so what is not kept must not stay routed for ever.
         if entry is not None and entry.revision.revision in kept(record)[1]:

@@ -15,6 +15,8 @@ from turnout.coordinator import engine
 from turnout.coordinator.attempts import Attempt
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, aborted, job_of
+from turnout.coordinator.looks import Desk
+from turnout.coordinator.slices import LOOKS, Slice
 from turnout.coordinator.stepbook import Mode
 from turnout.domain.steps import Action, Plan, Step, Undo, plan_from_json
 from turnout.domain.transitions import Status
@@ -44,8 +46,13 @@ class Run:
             Aborted: Somebody called the deployment off.
             TurnoutError: The step failed for good.
         """
+        host = step.host or ""
+        if step.action in LOOKS:
+            desk = Desk(self.ctx, self.job, position, self.plan.digest(), step.args, host)
+            await self._watch(Slice(desk, step.action))
+            return
         await self._persist(
-            Attempt(self.ctx, self.job, position, step.action, step.host or "", step.args), "do"
+            Attempt(self.ctx, self.job, position, step.action, host, step.args), "do"
         )
 
     async def take_back(self, position: int, host: str | None, undo: Undo) -> TurnoutError | None:
@@ -97,6 +104,21 @@ class Run:
                 raise from_document(outcome["error"])
             await engine.receive(CONTROL, outcome["delay"])
 
+    async def _watch(self, slice: Slice) -> None:
+        """Look at a step that waits until it is done."""
+        name = f"look:{slice.desk.position}:{slice.action}"
+        while True:
+            outcome = await engine.step(name, slice.run)
+            if outcome["end"] == "done":
+                return
+            if outcome["end"] == "held":
+                await self.heed()
+                continue
+            if outcome["delay"] is None:
+                raise from_document(outcome["error"])
+            if outcome["delay"] > 0:
+                await engine.receive(CONTROL, outcome["delay"])
+
     async def _read_control(self) -> dict[str, Any]:
         return await asyncio.to_thread(self._read_control_now)
 
@@ -105,7 +127,7 @@ class Run:
         with ledger.database.transaction() as connection:
             row = ledger.row_in(connection, self.job.id)
             word, why, status = row["control"], row["control_reason"], Status(row["status"])
-            if word == "pause" and status is Status.RUNNING:
+            if word == "pause" and status in (Status.RUNNING, Status.WAITING):
                 ledger.set_status(connection, row, Status.PAUSED, "deployment.paused", why=why)
             elif word != "pause" and status is Status.PAUSED:
                 event = "deployment.resumed" if word == "go" else "deployment.aborting"

@@ -13,15 +13,19 @@ from turnout.base.ids import new_id
 from turnout.coordinator import acting, documents, housekeeping, planning, standing
 from turnout.coordinator.acting import Verb
 from turnout.coordinator.admission import PRIORITIES, Admission
+from turnout.coordinator.collecting import Collector
 from turnout.coordinator.context import Context
 from turnout.coordinator.deploy import carry
 from turnout.coordinator.engine import Engine
+from turnout.coordinator.fleet import WATCH
 from turnout.coordinator.health import doctor
 from turnout.coordinator.reading import Reader
 from turnout.coordinator.run import CONTROL
+from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.stepbook import Row
 from turnout.coordinator.sweeping import Sweeper
 from turnout.coordinator.tables import deployments
+from turnout.coordinator.watching import Watcher
 from turnout.domain.phases import Kind
 from turnout.domain.transitions import ENDED, Status
 from turnout.wire.api import (
@@ -46,6 +50,11 @@ class Coordinator(Reader):
         super().__init__(ctx)
         self._engine = engine
         self._tasks: list[asyncio.Task[None]] = []
+        self._collector = Collector(
+            lambda: ctx.fleet.names,
+            lambda host: ctx.fleet.call(host, lambda driver: driver.statistics(), service=WATCH),
+            ctx.series,
+        )
 
         async def body(deployment: str) -> None:
             await carry(ctx, deployment)
@@ -63,6 +72,12 @@ class Coordinator(Reader):
                 housekeeping.work(self._engine, self._ctx.ledger.events), name="housekeeping"
             ),
         ]
+        if self._ctx.settings.collects:
+            watcher = Watcher(self._ctx, self._go_back)
+            self._tasks += [
+                asyncio.create_task(self._collector.work(), name="collector"),
+                asyncio.create_task(watcher.work(), name="watcher"),
+            ]
 
     async def close(self) -> None:
         """Stop working; what is under way is taken up by the next launch."""
@@ -145,6 +160,13 @@ class Coordinator(Reader):
     async def doctor(self) -> list[CheckDocument]:
         """Return what is well and what is not: hosts, routers, disk, database, queue."""
         return await doctor(self._ctx)
+
+    async def _go_back(self, record: ScopeRecord, reason: str) -> None:
+        """Roll a scope back, for its new release has turned bad."""
+        wanted = RollbackRequest(
+            project=record.project, environment=record.environment, reason=reason[:2000]
+        )
+        await self.rollback(wanted, "turnout")
 
     async def _make_way(self, holder: str) -> None:
         """Let the deployment that holds a scope end for a rollback that waits."""

@@ -117,6 +117,7 @@ def revision_of(release: str, intent: Intent) -> Revision:
         release=release,
         static=run is None,
         instances=run.instances if run else 0,
+        exclusive=bool(run and run.exclusive),
     )
 
 

@@ -103,6 +103,21 @@ class StepBook:
             self.tell(connection, parent, kind, **_step_facts(row), attempt=attempts)
             return {**row, **values}
 
+    def go_on_with_step(self, deployment: str, position: int) -> Row | None:
+        """Record that a step which waits is looked at; only its first look is an attempt.
+
+        Returns:
+            Its row, ``fresh`` if it was begun just now; None if it must not go on, for somebody
+            wants the deployment paused or aborted.
+        """
+        with self.database.reading() as connection:
+            row = self.step_in(connection, deployment, position)
+            control = self.row_in(connection, deployment)["control"]
+        if row["status"] == "running":
+            return {**row, "fresh": False} if control == "go" else None
+        begun = self.begin_step(deployment, position, "do")
+        return None if begun is None else {**begun, "fresh": begun["status"] != "done"}
+
     def end_step(self, deployment: str, position: int, status: str, **values: Any) -> None:
         """Record that a step is ``done`` or ``undone``; a second time changes nothing."""
         with self.database.transaction() as connection:

@@ -26,6 +26,11 @@ deployments = sa.Table(
     sa.Column("plan", sa.JSON),
     sa.Column("control", sa.String(16), nullable=False, server_default="go"),
     sa.Column("control_reason", sa.Text, nullable=False, server_default=""),
+    # Who asked to promote now; empty for nobody.
+    sa.Column("promoted_by", sa.Text, nullable=False, server_default=""),
+    # A rollback that is only rehearsed, and which part of the release unit it is about.
+    sa.Column("drill", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("only", sa.String(16), nullable=False, server_default=""),
     sa.Column("uploaded_bytes", sa.BigInteger, nullable=False),
     sa.Column("reused_bytes", sa.BigInteger, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
@@ -73,6 +78,62 @@ phases = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("started_at", UtcTime),
     sa.Column("finished_at", UtcTime),
+)
+
+# What a step that waits has seen so far, so that it goes on from the same evidence.
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column(
+        "deployment",
+        sa.String(40),
+        sa.ForeignKey("deployments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("state", sa.JSON, nullable=False),
+    # What it waits for, as people read it; null when it waits no longer.
+    sa.Column("waiting", sa.JSON(none_as_null=True)),
+)
+
+# The seconds that were judged, some of them a row, and what was decided from them.
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("deployment", sa.String(40), sa.ForeignKey("deployments.id", ondelete="CASCADE")),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("points", sa.JSON, nullable=False),
+    sa.Index("ix_evidence_deployment", "deployment"),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("deployment", sa.String(40), sa.ForeignKey("deployments.id", ondelete="CASCADE")),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("weight", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.String(120), nullable=False),
+    sa.Index("ix_decisions_deployment", "deployment"),
+)
+
+# A yes or a no to one gate of one plan.
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("deployment", sa.String(40), sa.ForeignKey("deployments.id", ondelete="CASCADE")),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("by", sa.String(120), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("ix_approvals_deployment", "deployment"),
 )
 
 # One row a scope: which deployment holds it, what is live in it, what it can go back to.

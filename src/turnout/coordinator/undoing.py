@@ -12,7 +12,6 @@ from turnout import rollback
 from turnout.base import clock
 from turnout.base.errors import TurnoutError, Unreachable
 from turnout.coordinator import engine, verifying
-from turnout.coordinator.context import Context
 from turnout.coordinator.ledger import rollback_phase
 from turnout.coordinator.routing import scope_record
 from turnout.coordinator.run import Run
@@ -32,6 +31,8 @@ class Undone:
 
     Attributes:
         traffic_moved: Whether the release may have answered live requests.
+        frozen: The step past which nothing goes back by itself, if it was begun: then nothing
+            was taken back.
         traffic_left: Hosts on which traffic could not be moved back.
         left: What could not be taken back, in words.
     """
@@ -39,17 +40,23 @@ class Undone:
     traffic_moved: bool
     traffic_left: frozenset[str | None]
     left: tuple[str, ...]
+    frozen: str | None = None
 
 
-async def undo(run: Run, cause: TurnoutError) -> Undone:
+async def undo(run: Run, cause: TurnoutError, *, beyond: bool = False) -> Undone:
     """Take back every step that was begun, newest first, and see the old release answer.
 
     A step that cannot be taken back does not keep the others from being taken back, but where
     traffic cannot be moved back, what answers it stays: bad answers beat none.
+
+    Args:
+        beyond: Whether a human wants it taken back past the point of no return.
     """
     begun = await engine.step("begun", _begun, run)
     steps = [(position, run.plan.steps[position]) for position in begun["positions"]]
-    plan = rollback.undo_plan(steps)
+    plan = rollback.undo_plan(steps, beyond=beyond or begun["asked"])
+    if plan.frozen is not None:
+        return Undone(plan.traffic_moved, frozenset(), (), plan.frozen)
 
     await asyncio.to_thread(
         run.ctx.ledger.begin_phase,
@@ -65,8 +72,7 @@ async def undo(run: Run, cause: TurnoutError) -> Undone:
     await _phase(run, Phase.INITIATION, "done")
     left = []
     traffic_left: set[str | None] = set()
-    old_serves = plan.traffic_moved and begun["other_live"]
-    if old_serves:
+    if plan.prepare_live and begun["other_live"]:
         await _phase(run, Phase.PREPARATION, "running")
         ready = await engine.step("prepare-old", _prepare_old, run)
         left += [ready["problem"]] if ready["problem"] else []
@@ -79,10 +85,10 @@ async def undo(run: Run, cause: TurnoutError) -> Undone:
         error = await run.take_back(step.position, step.host, step.undo)
         if error is not None:
             left.append(f"{step.undo.title}: {error}")
-            if step.undo.action is Action.SWITCH_BACK:
+            if step.undo.action in (Action.SWITCH_BACK, Action.SWITCH_OFF):
                 traffic_left.add(step.host)
     await _phase(run, Phase.EXECUTION, "failed" if left else "done")
-    if old_serves:
+    if plan.live_disturbed and begun["other_live"]:
         await _phase(run, Phase.VERIFICATION, "running")
         seen = await engine.step("see-old", _see_old, run)
         if seen["problem"]:
@@ -106,9 +112,12 @@ async def _begun(run: Run) -> dict[str, Any]:
     as broken as it was, so there is nothing that could be seen to answer.
     """
     rows = await asyncio.to_thread(run.ctx.ledger.step_rows, run.job.id)
+    row = await asyncio.to_thread(run.ctx.ledger.row, run.job.id)
     live = (await scope_record(run.ctx, run.job.project, run.job.environment)).live
     return {
         "positions": [row["position"] for row in rows if row["status"] != "pending"],
+        # Whether it is a human who wants it taken back.
+        "asked": row["control"] == "abort",
         "other_live": live is not None and live.revision.revision != run.job.revision.revision,
     }
 

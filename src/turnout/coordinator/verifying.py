@@ -21,6 +21,9 @@ LONGEST_LINE = 160
 PATIENCE_S = 30.0
 """How much longer is watched while a host that was never seen does not answer."""
 
+LEAST_LOOKS = 2
+"""Requests and errors are counted between two looks."""
+
 BAD_IN_A_ROW = 2
 """One bad answer can be a hiccup; this many in a row are a verdict."""
 
@@ -91,8 +94,10 @@ async def watch(ctx: Context, job: Job, seconds: float) -> dict[str, Any]:
                 break
             left = pause
         await asyncio.sleep(min(pause, left))
-    # A bad answer at the very end is not a verdict yet: one more look makes it one.
-    await asyncio.gather(*(watcher.look() for watcher in watchers if watcher.bad))
+    # A bad answer at the very end is not a verdict yet: one more look makes it one.  And a host
+    # that was looked at only once, for it was slow, has nothing to compare its counts with.
+    again = [watcher for watcher in watchers if watcher.bad or watcher.looks < LEAST_LOOKS]
+    await asyncio.gather(*(watcher.look() for watcher in again))
     for watcher in watchers:
         watcher.demand_seen()
     return {
@@ -111,6 +116,7 @@ class _Watcher:
         requests: Requests since then.
         errors: Server errors since then.
         bad: Bad answers in a row.
+        looks: How often it was looked at.
         seen: Answers that said something.
         trouble: Why the last look saw nothing.
     """
@@ -122,10 +128,12 @@ class _Watcher:
     requests: int = 0
     errors: int = 0
     bad: int = 0
+    looks: int = 0
     seen: int = 0
     trouble: str = ""
 
     async def look(self) -> None:
+        self.looks += 1
         try:
             found = await _probe(self.ctx, self.job, self.host)
         except Unreachable as error:

@@ -34,12 +34,14 @@ class Revision:
         release: 64 hexadecimal digits.
         static: Whether it is a static site.
         instances: How many instances run on each host; 0 for a static site.
+        exclusive: Whether it cannot run beside another revision.
     """
 
     revision: str
     release: str
     static: bool
     instances: int
+    exclusive: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ScopeState:
         earlier: Releases that were live before, newest first, the live one not among them.
         domains: The host names that lead to it now.
         bridged: Releases whose hashed assets its hosts keep reachable now, newest first.
+        requests_per_minute: Live requests a minute over all hosts of late; None if not known.
+        successes: Deployments that succeeded here so far.
     """
 
     scope: str
@@ -61,3 +65,5 @@ class ScopeState:
     earlier: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     bridged: tuple[str, ...] = ()
+    requests_per_minute: float | None = None
+    successes: int = 0

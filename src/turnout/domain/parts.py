@@ -29,7 +29,14 @@ def seal(revision: Revision) -> Step:
 def bring_up(
     host: HostState, state: ScopeState, revision: Revision, phase: Phase
 ) -> Iterator[Step]:
-    """Yield what brings a release onto a host and starts it beside the live one."""
+    """Yield what brings a release onto a host and starts all of it beside the live one."""
+    yield from bring(host, state, revision, phase)
+    for index in range(revision.instances):
+        yield start(host, revision, index, phase)
+
+
+def bring(host: HostState, state: ScopeState, revision: Revision, phase: Phase) -> Iterator[Step]:
+    """Yield what brings a release onto a host; nothing of it is started."""
     short = revision.release[:12]
     held = revision.release in host.releases
     yield Step(
@@ -57,21 +64,34 @@ def bring_up(
             if revision.revision in host.sites
             else Undo(Action.STOP, f"remove the static root of {short} from {host.name}"),
         )
-    running = host.instances.get(revision.revision, frozenset())
-    for index in range(revision.instances):
-        warm = index in running
-        yield Step(
-            phase,
-            Action.START,
-            f"start instance {index} of {short} on {host.name}" + (" (warm)" if warm else ""),
-            host.name,
-            {"index": index},
-            None
-            if warm
-            else Undo(
-                Action.STOP, f"stop instance {index} of {short} on {host.name}", {"index": index}
-            ),
-        )
+
+
+def start(host: HostState, revision: Revision, index: int, phase: Phase) -> Step:
+    """Return the step that makes one instance run; one that runs already is not stopped again."""
+    short = revision.release[:12]
+    warm = index in host.instances.get(revision.revision, frozenset())
+    return Step(
+        phase,
+        Action.START,
+        f"start instance {index} of {short} on {host.name}" + (" (warm)" if warm else ""),
+        host.name,
+        {"index": index},
+        None
+        if warm
+        else Undo(
+            Action.STOP, f"stop instance {index} of {short} on {host.name}", {"index": index}
+        ),
+    )
+
+
+def await_ready(host: HostState, revision: Revision, phase: Phase) -> Step:
+    """Return the step that waits until what was started of a revision is healthy."""
+    return Step(
+        phase,
+        Action.AWAIT_READY,
+        f"wait until {revision.release[:12]} is healthy on {host.name}",
+        host.name,
+    )
 
 
 def is_up(host: HostState, revision: Revision) -> bool:

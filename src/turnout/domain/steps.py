@@ -30,6 +30,13 @@ class Action(StrEnum):
     CHECK = "check"
     BRIDGE = "bridge"
     SWITCH = "switch"
+    GATE = "gate"
+    COMMAND = "command"
+    MIRROR = "mirror"
+    UNMIRROR = "unmirror"
+    HOLD = "hold"
+    RAMP = "ramp"
+    SWITCH_OFF = "switch-off"
     VERIFY = "verify"
     CONFIRM = "confirm"
     DRAIN = "drain"
@@ -41,6 +48,7 @@ class Action(StrEnum):
     UNSTAGE = "unstage"
     CONCEAL = "conceal"
     SWITCH_BACK = "switch-back"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Step:
         host: The host it works on; None for the server itself or all hosts.
         args: What the action needs, as plain JSON.
         undo: How it is taken back; None when there is nothing to take back.
+        irreversible: Whether nothing before it is taken back by itself once it was begun.
     """
 
     phase: Phase
@@ -71,6 +80,7 @@ class Step:
     host: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     undo: Undo | None = None
+    irreversible: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as plain JSON, to be read back by :func:`step_from_json`."""
@@ -81,7 +91,7 @@ class Step:
                 "title": self.undo.title,
                 "args": dict(self.undo.args),
             }
-        return {
+        value: dict[str, Any] = {
             "phase": self.phase.value,
             "action": self.action.value,
             "title": self.title,
@@ -89,6 +99,10 @@ class Step:
             "args": dict(self.args),
             "undo": undo,
         }
+        if self.irreversible:
+            # Left out otherwise: a plan that an older version stored keeps its digest.
+            value["irreversible"] = True
+        return value
 
 
 @dataclass(frozen=True)
@@ -123,6 +137,11 @@ class Plan:
             len(self.steps),
         )
 
+    @property
+    def no_return_at(self) -> int | None:
+        """The position of the first step that cannot be taken back; None if there is none."""
+        return next((at for at, step in enumerate(self.steps) if step.irreversible), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON, to be read back by :func:`plan_from_json`."""
         return {
@@ -152,6 +171,7 @@ def step_from_json(value: Mapping[str, Any]) -> Step:
         host=value["host"],
         args=value["args"],
         undo=None if undo is None else Undo(Action(undo["action"]), undo["title"], undo["args"]),
+        irreversible=value.get("irreversible", False),
     )
 
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from turnout.base.errors import Failed, InvalidInput
+from turnout.base.errors import Failed, InvalidInput, Untrusted
 from turnout.base.ids import check_name
 from turnout.keys import privatefiles, sealing, signing
 from turnout.keys.mac import KEY_BYTES, derive
@@ -53,7 +53,7 @@ class Keyring:
                 next_step="Bring it back from a backup; nothing sealed can be read without it.",
             )
         pem = _read_or_create(directory / "signing.key", signing.new_signing_key)
-        return cls(directory, master, signing.load_signer(pem))
+        return cls(directory, master, signing.load_signer(pem, str(directory / "signing.key")))
 
     @property
     def public_key(self) -> str:
@@ -104,7 +104,9 @@ class Keyring:
         project, slash, environment = scope.partition("/")
         if not slash:
             raise InvalidInput(
-                f"{scope[:90]!r} names no environment", why="it must be project/environment"
+                f"{scope[:90]!r} names no environment",
+                why="it must be project/environment",
+                next_step="Name both, like shop/production.",
             )
         check_name(project, "a project")
         check_name(environment, "an environment")
@@ -118,8 +120,19 @@ class Keyring:
                 wrapped = _read_or_create(
                     path, lambda: sealing.wrap_key(self._master, sealing.new_key(), context)
                 )
-                key = self._known[context] = sealing.unwrap_key(self._master, wrapped, context)
+                key = self._known[context] = self._unwrapped(path, wrapped, context)
             return key
+
+    def _unwrapped(self, path: Path, wrapped: bytes, context: str) -> bytes:
+        try:
+            return sealing.unwrap_key(self._master, wrapped, context)
+        except Untrusted as error:
+            raise Untrusted(
+                f"The key of {context} cannot be opened",
+                subject=str(path),
+                why=error.why,
+                next_step="Bring it and master.key back from the same backup.",
+            ) from error
 
 
 def wrap_run_key(environment_key: bytes, scope: str, key: bytes) -> bytes:
@@ -159,5 +172,10 @@ def _read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         privatefiles.create_private(path, make())
         content = privatefiles.read_private(path)
     if content is None:
-        raise Failed("A key vanished while it was being made", subject=str(path))
+        raise Failed(
+            "A key vanished while it was being made",
+            subject=str(path),
+            why="something removes files there",
+            next_step="See what cleans up in the data directory, and start again.",
+        )
     return content

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from turnout.base.errors import Failed
+from turnout.base.errors import Exhausted, Failed
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
@@ -18,17 +20,24 @@ def private_directory(directory: Path) -> Path:
     """Make *directory* if it is missing, and check that it is ours alone.
 
     Raises:
-        Failed: Others may enter it, it belongs to somebody else, or it is no directory.
+        Failed: Others may enter it, it belongs to somebody else, it is no directory, or it cannot
+            be made.
     """
-    try:
-        directory.mkdir(mode=DIRECTORY_MODE, parents=True)
-    except FileExistsError:
-        pass
-    else:
-        directory.chmod(DIRECTORY_MODE)
-    facts = os.lstat(directory)
+    with _explained("A key directory cannot be made", directory):
+        try:
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True)
+        except FileExistsError:
+            pass
+        else:
+            directory.chmod(DIRECTORY_MODE)
+        facts = os.lstat(directory)
     if not stat.S_ISDIR(facts.st_mode):
-        raise Failed("A key directory is not a directory", subject=str(directory))
+        raise Failed(
+            "A key directory is not a directory",
+            subject=str(directory),
+            why="a link or a file stands there",
+            next_step="Move it away; if the keys lie elsewhere, put them there.",
+        )
     _check_owner_only(directory, facts, "700")
     return directory
 
@@ -39,17 +48,14 @@ def read_private(path: Path) -> bytes | None:
     Raises:
         Failed: Others may read it, it belongs to somebody else, or it is a link.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise Failed(
-            "A key file cannot be read", subject=str(path), why=error.strerror or ""
-        ) from error
-    with os.fdopen(handle, "rb") as file:
-        _check_owner_only(path, os.fstat(file.fileno()), "600")
-        return file.read()
+    with _explained("A key file cannot be read", path):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(handle, "rb") as file:
+            _check_owner_only(path, os.fstat(file.fileno()), "600")
+            return file.read()
 
 
 def create_private(path: Path, content: bytes) -> bool:
@@ -57,23 +63,23 @@ def create_private(path: Path, content: bytes) -> bool:
 
     Returns:
         Whether it was written; False means that somebody else was quicker.
+
+    Raises:
+        Exhausted: The disk is full.
+        Failed: It cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), FILE_MODE)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, fails when the name is taken: two first uses agree on one key.
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    sync_directory(path.parent)
+    with _explained("A key file cannot be written", path):
+        try:
+            _write_new(temporary, content)
+            # A link, unlike a rename, fails when the name is taken: two first uses agree on one.
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+        sync_directory(path.parent)
     return True
 
 
@@ -85,17 +91,21 @@ def destroy_private(path: Path) -> bool:
 
     Returns:
         Whether there was such a file.
+
+    Raises:
+        Failed: It cannot be removed.
     """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    with os.fdopen(handle, "wb") as file:
-        file.write(bytes(os.fstat(file.fileno()).st_size))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    with _explained("A key file cannot be destroyed", path):
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink(missing_ok=True)
+        sync_directory(path.parent)
     return True
 
 
@@ -106,6 +116,36 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(file.fileno(), FILE_MODE)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _explained(what: str, path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        link = error.errno == errno.ELOOP
+        raise (Exhausted if full else Failed)(
+            what,
+            subject=str(path),
+            why="it is a symbolic link" if link else error.strerror or str(error),
+            next_step="Free space on the volume of the data directory."
+            if full
+            else "Put the file itself in the place of the link."
+            if link
+            else "Make it one that the owner of the data directory can read and write, or bring "
+            "it back from a backup.",
+        ) from error
 
 
 def _check_owner_only(path: Path, facts: os.stat_result, mode: str) -> None:

@@ -26,6 +26,8 @@ _LAST = 1 << 31
 _WRAP_NONCE = 12
 WRAPPED_BYTES = _WRAP_NONCE + KEY_BYTES + TAG
 
+_RESTORE = "Bring the file back from a backup; what is live goes on serving meanwhile."
+
 
 def new_key() -> bytes:
     """Return 32 random bytes for one sealing run."""
@@ -48,7 +50,12 @@ def unwrap_key(wrapping_key: bytes, wrapped: bytes, context: str) -> bytes:
         Untrusted: It was wrapped under another key or for another context, or was changed.
     """
     if len(wrapped) != WRAPPED_BYTES:
-        raise Untrusted("A wrapped key has the wrong length", subject=context)
+        raise Untrusted(
+            "A wrapped key cannot be opened",
+            subject=context,
+            why=f"it has {len(wrapped)} bytes instead of {WRAPPED_BYTES}",
+            next_step=_RESTORE,
+        )
     try:
         return AESGCM(wrapping_key).decrypt(
             wrapped[:_WRAP_NONCE], wrapped[_WRAP_NONCE:], context.encode()
@@ -58,6 +65,7 @@ def unwrap_key(wrapping_key: bytes, wrapped: bytes, context: str) -> bytes:
             "A wrapped key cannot be opened",
             subject=context,
             why="it was wrapped under another key, for another purpose, or was changed",
+            next_step=_RESTORE,
         ) from error
 
 
@@ -152,16 +160,15 @@ class UnsealingReader:
         number = int.from_bytes(head, "big")
         size, last = number & ~_LAST, bool(number & _LAST)
         if size > FRAME + TAG or size < TAG or (not last and size != FRAME + TAG):
-            raise Untrusted("A sealed frame has a size that no sealer writes")
+            raise self._damaged("a frame has a size that no sealer writes")
         sealed = self._exactly(size)
         try:
             plain = self._cipher.decrypt(
                 self._sequence.to_bytes(12, "big"), sealed, self._context + head
             )
         except InvalidTag as error:
-            raise Untrusted(
-                "Sealed data cannot be opened",
-                why="it was changed, put in another order, or sealed under another key",
+            raise self._damaged(
+                "it was changed, put in another order, or sealed under another key"
             ) from error
         self._sequence += 1
         self._ended = last
@@ -172,9 +179,12 @@ class UnsealingReader:
         while len(data) < size:
             more = self._read(size - len(data))
             if not more:
-                raise Untrusted("Sealed data ends too early")
+                raise self._damaged("it ends too early")
             data += more
         return data
+
+    def _damaged(self, why: str) -> Untrusted:
+        return _damaged(self._context, why)
 
 
 def seal_bytes(key: bytes, plain: bytes | bytearray | memoryview, context: bytes) -> bytes:
@@ -207,8 +217,18 @@ def unseal_bytes(key: bytes, sealed: bytes | memoryview, context: bytes) -> byte
     reader = UnsealingReader(key, feed.read, context)
     plain = b"".join(iter(lambda: reader.read(FRAME), b""))
     if feed.left:
-        raise Untrusted("Sealed data is followed by something else")
+        raise _damaged(context, "something follows its end")
     return plain
+
+
+def _damaged(context: bytes, why: str) -> Untrusted:
+    named = context.decode("ascii", "replace")[:100]
+    return Untrusted(
+        "Sealed data cannot be opened",
+        subject=named if named.isprintable() else "",
+        why=why,
+        next_step=_RESTORE,
+    )
 
 
 class _Feed:

@@ -24,6 +24,9 @@ MAX_ENVELOPE = 64 << 10
 
 Signer = CryptoSigner
 
+_BACKUP = "Bring it back from a backup; hosts trust the key that they know."
+_AGAIN = "Deploy the release again; it is signed anew."
+
 
 def new_signing_key() -> bytes:
     """Return a new Ed25519 private key as PKCS #8 in PEM, unencrypted."""
@@ -32,8 +35,12 @@ def new_signing_key() -> bytes:
     )
 
 
-def load_signer(pem: bytes) -> Signer:
+def load_signer(pem: bytes, origin: str = "") -> Signer:
     """Return the signer of a private key that :func:`new_signing_key` made.
+
+    Args:
+        pem: The key.
+        origin: The file it came from, for the error.
 
     Raises:
         Failed: It is not such a key.
@@ -41,9 +48,19 @@ def load_signer(pem: bytes) -> Signer:
     try:
         key = load_pem_private_key(pem, password=None)
     except ValueError as error:
-        raise Failed("The signing key cannot be read", why="it is not a PEM private key") from error
+        raise Failed(
+            "The signing key cannot be read",
+            subject=origin,
+            why="it is not a PEM private key",
+            next_step=_BACKUP,
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise Failed("The signing key cannot be used", why="it is not an Ed25519 key")
+        raise Failed(
+            "The signing key cannot be used",
+            subject=origin,
+            why="it is not an Ed25519 key",
+            next_step=_BACKUP,
+        )
     return CryptoSigner(key, SSlibKey.from_crypto(key.public_key()))
 
 
@@ -76,7 +93,11 @@ def verify_statement(envelope: bytes, public_key: str, payload_type: str) -> byt
     key = _load_public(public_key)
     parsed = _parse(envelope)
     if parsed.payload_type != payload_type:
-        raise Untrusted("A signed statement is of another kind", why=f"{payload_type} was expected")
+        raise Untrusted(
+            "A signed statement is of another kind",
+            why=f"{payload_type} was expected",
+            next_step=_AGAIN,
+        )
     try:
         parsed.verify([key], 1)
     except VerificationError as error:
@@ -93,13 +114,20 @@ def _load_public(public_key: str) -> SSlibKey:
         return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
     except ValueError as error:
         raise InvalidInput(
-            "A public key cannot be read", why="it must be 64 hexadecimal digits"
+            "A public key cannot be read",
+            subject=public_key[:80],
+            why="it must be 64 hexadecimal digits",
+            next_step="Register this host with its server again.",
         ) from error
 
 
 def _parse(envelope: bytes) -> Envelope:
     if len(envelope) > MAX_ENVELOPE:
-        raise Untrusted("A signed statement is too long")
+        raise Untrusted(
+            "A signed statement is too long",
+            why=f"{len(envelope)} bytes; {MAX_ENVELOPE} are allowed",
+            next_step=_AGAIN,
+        )
     try:
         document: Any = json.loads(envelope)
         return Envelope.from_dict(document)
@@ -107,11 +135,11 @@ def _parse(envelope: bytes) -> Envelope:
     # was written for trusted callers; all of them mean the same here.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Untrusted(
-            "A signed statement cannot be read", why="it is no DSSE envelope"
+            "A signed statement cannot be read", why="it is no DSSE envelope", next_step=_AGAIN
         ) from error
     except Exception as error:
         if type(error).__module__.startswith("securesystemslib"):
             raise Untrusted(
-                "A signed statement cannot be read", why="it is no DSSE envelope"
+                "A signed statement cannot be read", why="it is no DSSE envelope", next_step=_AGAIN
             ) from error
         raise

@@ -54,7 +54,12 @@ def self_signed(directory: Path, hosts: Sequence[str]) -> tuple[Path, Path, str]
         content = privatefiles.read_private(pair)
         certificate = _still_good(content, names) if content else None
     if certificate is None:
-        raise Failed("The server's certificate cannot be made", subject=str(pair))
+        raise Failed(
+            "The server's certificate cannot be made",
+            subject=str(pair),
+            why="what was written there cannot be read again",
+            next_step="Remove the file and start again, or give --tls-cert and --tls-key.",
+        )
     fingerprint = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
     # Both halves stand in one file, so a crash never leaves a key beside another's certificate.
     return pair, pair, fingerprint
@@ -62,7 +67,10 @@ def self_signed(directory: Path, hosts: Sequence[str]) -> tuple[Path, Path, str]
 
 def _alternative_names(hosts: Sequence[str]) -> list[x509.GeneralName]:
     if not hosts:
-        raise InvalidInput("A certificate needs at least one host name")
+        raise InvalidInput(
+            "A certificate needs at least one host name",
+            next_step="Name the hosts that clients use with --name.",
+        )
     names: list[x509.GeneralName] = []
     for host in hosts:
         try:
@@ -72,6 +80,7 @@ def _alternative_names(hosts: Sequence[str]) -> list[x509.GeneralName]:
                 raise InvalidInput(
                     f"{host[:80]!r} cannot stand in a certificate",
                     why="it is neither an IP address nor a host name in ASCII",
+                    next_step="Write a name with other letters in its xn-- form.",
                 ) from None
             names.append(x509.DNSName(host))
     return names

@@ -1,4 +1,4 @@
-"""The monitoring service: events now; metrics and analysis follow.
+"""The monitoring service: events, series, metric sources, analysis, log search and traces.
 
-In come facts, out go events and verdicts; it decides nothing about a deployment.
+In come facts, out go events, series and verdicts; it decides nothing about a deployment.
 """

@@ -65,9 +65,9 @@ def _choose(sources: Sequence[Path]) -> dict[str, Path]:
     directories: set[str] = set()
     for root in sources:
         for path in sorted(list_files(root)):
-            parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
             if path.endswith(ETAG_SUFFIX) or not is_bridged(path):
                 continue
+            parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
             if path in chosen or path in directories or not chosen.keys().isdisjoint(parents):
                 continue
             chosen[path] = root

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from turnout.base.errors import InvalidInput
-from turnout.packages.buffers import Buffers
+from turnout.packages.buffers import Buffers, uncollected
 from turnout.packages.hashing import read_into
 from turnout.packages.pipeline import in_order
 from turnout.packages.scan import Scan
@@ -29,6 +29,10 @@ class Run(NamedTuple):
 
     path: str
     part: Part
+
+
+_File = tuple[str, str, str, bytes, int]
+"""Ending, name, path, digest and size, in the order of which files are packed."""
 
 
 def build(
@@ -62,20 +66,14 @@ def plan(
     within a segment, and a later version's files meet their former selves.  Those in several
     parts come first: the receiver checks one once all of it came, beside what comes after.
     """
-    files = []
-    for digest in set(digests):
-        path = scan.paths.get(digest)
-        if path is None:
-            raise InvalidInput("The server asks for a file that was not scanned", subject=digest)
-        name = path.rpartition("/")[2]
-        raw = bytes.fromhex(digest)
-        size = scan.marks[path].size
-        files.append((size <= SEGMENT_BYTES, name.rpartition(".")[2], name, path, raw, size))
-    files.sort()
+    with uncollected():
+        groups = _groups(scan, digests)
+    total = sum(file[-1] for group in groups for file in group)
     segment: list[Run] = []
-    target = min(SEGMENT_BYTES, max(_LEAST, sum(file[-1] for file in files) // _SPREAD))
+    target = min(SEGMENT_BYTES, max(_LEAST, total // _SPREAD))
     room = target
-    for _, _, _, path, raw, size in files:
+    # The second group is sorted when the first is on its way.
+    for _, _, path, raw, size in chain.from_iterable(map(sorted, groups)):
         # The parts of a large file begin at multiples of the segment size, whatever was
         # before them, so a second attempt cuts alike and finds what is there.
         there = set(held.get(raw.hex(), ())) if held else ()
@@ -94,6 +92,21 @@ def plan(
                 break
     if segment:
         yield segment
+
+
+def _groups(scan: Scan, digests: Iterable[str]) -> tuple[list[_File], list[_File]]:
+    """Return the files in several parts, and the others."""
+    groups: tuple[list[_File], list[_File]] = ([], [])
+    paths, marks = scan.paths, scan.marks
+    for digest in set(digests):
+        path = paths.get(digest)
+        if path is None:
+            raise InvalidInput("The server asks for a file that was not scanned", subject=digest)
+        name = path.rpartition("/")[2]
+        size = marks[path].size
+        file = (name.rpartition(".")[2], name, path, bytes.fromhex(digest), size)
+        groups[size <= SEGMENT_BYTES].append(file)
+    return groups
 
 
 def _pack(scan: Scan, runs: Sequence[Run], buffers: Buffers) -> Segment:

@@ -17,32 +17,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from turnout.base.errors import Conflict, NotFound, TurnoutError, Untrusted
 from turnout.base.ids import RELEASE
-from turnout.packages import copying, host_index, versions
-from turnout.packages.buffers import give_back
+from turnout.packages import copying, receiving, versions
+from turnout.packages.buffers import giving_back, one_arena
 from turnout.packages.disk import (
     explained,
     remove_tree,
     sync_directory,
     sync_tree,
     temporary_name,
-    write_whole,
 )
 from turnout.packages.host_index import HostIndex
 from turnout.packages.limits import DEFAULT, Limits
 from turnout.packages.manifest import Manifest, parse
 from turnout.packages.package import PackageReader
-from turnout.packages.pipeline import in_any_order
-from turnout.packages.reuse import find_verified
-from turnout.packages.segments import Source
-from turnout.packages.unpacking import Unpacking
+from turnout.packages.reuse import find_verified, is_whole
+from turnout.packages.segments import Segment, Source
 from turnout.packages.verifying import verify_tree
-
-_WORKERS, _UNDER_WAY = 3, 4
-"""Threads behind the reader, and segments, packed while they wait, at one time."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +76,7 @@ class HostReleases:
         self._seen = versions.Seen(root / "seen")
         self._lock = threading.Lock()
         self._busy: set[str] = set()
+        one_arena()
         with explained("The host's releases cannot be kept", root):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._releases.mkdir(mode=0o755, exist_ok=True)
@@ -119,6 +115,7 @@ class HostReleases:
             here = find_verified(self._indexes(manifest.release), wanted)
         return [digest for digest in manifest.sizes if bytes.fromhex(digest) not in here]
 
+    @giving_back
     def receive(
         self,
         stream: Source,
@@ -130,8 +127,8 @@ class HostReleases:
         """Verify a package and make its release one of this host's.
 
         Nothing is visible before the signature, the version, every segment, every file and
-        the package's authentication code were checked.  Receiving a release again changes
-        nothing, except that files which were damaged are made whole.
+        the package's authentication code were checked.  Receiving a release again only notes
+        the version, unless something of it was touched: then it is made whole.
 
         Args:
             stream: The package.
@@ -161,22 +158,21 @@ class HostReleases:
         ):
             self._seen.check(scope, placement.version, release)
             manifest = reader.manifest(self._limits)
-            place = temporary_name(self._incoming)
-            place.mkdir(mode=0o700)
-            try:
-                unpacked = self._unpack(reader, manifest, place)
+            segments = reader.segments()
+            first = next(segments, None)
+            if first is None and is_whole(self._releases / release, manifest):
+                reader.finish()
+                reused = manifest.files
                 self._seen.record(scope, placement.version, release)
-                self._publish(place, release)
-            finally:
-                if place.exists():
-                    remove_tree(place)
-                give_back()
+            else:
+                segments = chain([first] if first else [], segments)
+                reused = self._lay(reader, manifest, segments)
             return Received(
                 release,
                 placement.version,
                 len(manifest.columns.codes),
                 manifest.bytes,
-                unpacked.reused_files,
+                reused,
                 reader.bytes,
             )
 
@@ -230,25 +226,20 @@ class HostReleases:
             path.unlink(missing_ok=True)
         return len(left)
 
-    def _unpack(self, reader: PackageReader, manifest: Manifest, place: Path) -> Unpacking:
-        tree = place / "tree"
-        tree.mkdir(mode=0o755)
-        tree.chmod(0o755)
-        unpacking = Unpacking(tree, manifest, reader.files)
+    def _lay(self, reader: PackageReader, manifest: Manifest, segments: Iterator[Segment]) -> int:
+        """Make the tree of a release anew and return how many files came from held ones."""
+        placement = reader.placement
+        place = temporary_name(self._incoming)
+        place.mkdir(mode=0o700)
         try:
-            in_any_order(unpacking.take, reader.segments(), _WORKERS, _UNDER_WAY)
-            # What the package brought is never taken from here: it may be to replace damage.
-            for index in self._indexes(manifest.release):
-                if not unpacking.lacking():
-                    break
-                unpacking.link(index)
-            reader.finish()
-            unpacking.finish()
+            held = self._indexes(placement.release)
+            reused = receiving.unpack(reader, manifest, segments, held, place)
+            self._seen.record(placement.scope, placement.version, placement.release)
+            self._publish(place, placement.release)
         finally:
-            unpacking.close()
-        write_whole(place / "manifest", [manifest.canonical], 0o644)
-        write_whole(place / host_index.NAME, [unpacking.rows.encode()], 0o644)
-        return unpacking
+            if place.exists():
+                remove_tree(place)
+        return reused
 
     def _publish(self, place: Path, release: str) -> None:
         target = self._releases / release

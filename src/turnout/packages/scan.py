@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from turnout.base.errors import InvalidInput
 from turnout.packages import hashing
+from turnout.packages.buffers import uncollected
 from turnout.packages.hash_files import Hashing
 from turnout.packages.hashing import Mark
 from turnout.packages.ignore import Ignore, read_ignore
@@ -82,7 +83,17 @@ def scan(
             subject=str(directory),
             next_step="Build the project first, or name another directory.",
         )
-    root = directory.resolve()
+    with uncollected():
+        return _scan(directory.resolve(), limits, progress, cache, ignore)
+
+
+def _scan(
+    root: Path,
+    limits: Limits,
+    progress: Progress | None,
+    cache: Path | None,
+    ignore: Ignore | None,
+) -> Scan:
     memory = ScanCache.load(cache)
     digests: dict[str, str] = {}
     with Hashing(root, progress) as reading:

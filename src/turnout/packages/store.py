@@ -25,7 +25,7 @@ from turnout.base.ids import RELEASE, check_name
 from turnout.keys.keyring import Keyring
 from turnout.keys.mac import derive
 from turnout.packages import intake, pruning, sealed_files, sealing_plan
-from turnout.packages.buffers import give_back
+from turnout.packages.buffers import giving_back, one_arena, uncollected
 from turnout.packages.disk import TEMPORARY, explained, remove_tree
 from turnout.packages.limits import DEFAULT, Limits
 from turnout.packages.locks import SharedLock
@@ -55,6 +55,7 @@ class Store:
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._locks: dict[str, SharedLock] = {}
         self._guard = threading.Lock()
+        one_arena()
         with explained("The store cannot be made", root):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -169,6 +170,7 @@ class Store:
             done += len(block)
             yield block
 
+    @giving_back
     def seal(
         self,
         project: str,
@@ -199,19 +201,16 @@ class Store:
             raise InvalidInput(
                 "A release cannot be placed in another project's environment", subject=scope
             )
-        with self._sharing(project) as room:
+        with self._sharing(project) as room, uncollected():
             manifest = self._manifest(room, release)
             wanted = manifest.sizes.keys() if lacking is None else set(lacking)
             if not wanted <= manifest.sizes.keys():
                 raise InvalidInput("A host asks for files that the release does not have")
             path = room.packages / f"{room.package_prefix(release)}{secrets.token_hex(8)}.pkg"
             segments = sealing_plan.segments_for(room, {bytes.fromhex(digest) for digest in wanted})
-            try:
-                return write_package(
-                    path, self._keyring, scope, version, manifest, segments, len(wanted)
-                )
-            finally:
-                give_back()
+            return write_package(
+                path, self._keyring, scope, version, manifest, segments, len(wanted)
+            )
 
     def discard(self, package: Package) -> None:
         """Remove a package, and with it the only copies of its wrapped run key."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from turnout.base.errors import Untrusted
 from turnout.packages.bringing import Target
-from turnout.packages.buffers import Buffers
+from turnout.packages.buffers import Buffers, uncollected
 from turnout.packages.helping import MANY
 from turnout.packages.host_index import HostIndex, Rows
 from turnout.packages.manifest import LINK, Manifest
@@ -91,6 +91,10 @@ class Unpacking:
         Raises:
             Untrusted: A file is not in the manifest, or not what its digest says.
         """
+        with uncollected():
+            self._take(segment)
+
+    def _take(self, segment: Segment) -> None:
         files, parts, rows = self._assign(segment)
         found = None if parts else self._helped(segment, files)
         if found is None:
@@ -103,7 +107,8 @@ class Unpacking:
             self.rows.times[row] = time
             self.rows.inodes[row] = inode
         for file in files if self._twins else ():
-            self._bring_twins(file.digest)
+            if file.digest in self._twins:
+                self._bring_twins(file.digest)
 
     def _helped(
         self, segment: Segment, files: list[Placement]
@@ -164,13 +169,20 @@ class Unpacking:
         """
         needed = set(zip(self.rows.digests, self.rows.modes, strict=True))
         held = index.rows
+        damaged: set[int] = set()
         with Descent(index.release / "tree") as there:
-            for source in choose(held, needed, self.lacking()):
-                digest = held.digests[source]
-                for row in (self._first[digest], *self._twins.get(digest, ())):
-                    if not self._target.bring(there, held, source, row):
-                        break
-                    self.reused_files += 1
+            while True:
+                before = len(damaged)
+                for source in choose(held, needed, self.lacking(), damaged):
+                    digest = held.digests[source]
+                    for row in (self._first[digest], *self._twins.get(digest, ())):
+                        if not self._target.bring(there, held, source, row):
+                            damaged.add(source)
+                            break
+                        self.reused_files += 1
+                # Where a file was damaged another of the same content may be whole.
+                if len(damaged) == before:
+                    return
 
     def finish(self) -> None:
         """Write the links and check that nothing is lacking; called once, after all else.
@@ -260,5 +272,7 @@ class Unpacking:
                     dst_dir_fd=root,
                     follow_symlinks=False,
                 )
-                self.rows.note(row, os.stat(path, dir_fd=root, follow_symlinks=False))
+                # One inode, so one time too.
+                self.rows.times[row] = self.rows.times[twin]
+                self.rows.inodes[row] = self.rows.inodes[twin]
             done.append(row)

@@ -4,7 +4,9 @@ Pure.  A manual rollback is a plan of its own in four phases; an automatic one t
 steps that a deployment has done.
 """
 
+from turnout.rollback.feasibility import Feasibility, Passed, feasibility
 from turnout.rollback.plan import plan
+from turnout.rollback.selective import Version, compose
 from turnout.rollback.undo import undo_plan
 
-__all__ = ["plan", "undo_plan"]
+__all__ = ["Feasibility", "Passed", "Version", "compose", "feasibility", "plan", "undo_plan"]

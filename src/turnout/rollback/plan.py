@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from turnout.base.errors import Conflict
-from turnout.domain import parts
+from turnout.domain import parts, swaps
 from turnout.domain.facts import Revision, ScopeState
 from turnout.domain.phases import Kind, Phase
 from turnout.domain.steps import Action, Plan, Step
@@ -32,19 +32,26 @@ def plan(state: ScopeState, target: Revision, intent: Intent) -> Plan:
         )
     notes = []
     settled = parts.is_settled(state, target)
+    alone = _runs_alone(state, target, intent)
     if settled:
         # So it is when an aborted deployment has gone back to it already, or a rollback before.
         notes.append("This release is live already: nothing will move.")
+    elif alone:
+        notes.append(
+            "Downtime: the app cannot run twice at once, so what is live stops before the release"
+            " to go back to starts."
+        )
     elif not all(parts.is_up(host, target) for host in state.hosts):
         notes.append("The release to go back to is not warm everywhere: it is started first.")
+    way = _settled if settled else _replacing if alone else _moving
     return Plan(
         kind=Kind.ROLLBACK,
         scope=state.scope,
-        strategy="blue-green",
+        strategy="recreate" if alone and not settled else "blue-green",
         release=target.release,
         revision=target.revision,
         live_release=state.live.release,
-        steps=tuple((_settled if settled else _moving)(state, target, intent)),
+        steps=tuple(way(state, target, intent)),
         notes=tuple(notes),
     )
 
@@ -86,8 +93,36 @@ def _moving(state: ScopeState, target: Revision, intent: Intent) -> Iterator[Ste
     yield from _ending(target)
 
 
-def _ending(target: Revision) -> Iterator[Step]:
+def _runs_alone(state: ScopeState, target: Revision, intent: Intent) -> bool:
+    """Return whether something has to stop before *target* may start."""
+    run = intent.component.run
+    exclusive = (run is not None and run.exclusive) or (
+        state.live is not None and state.live.exclusive
+    )
+    return exclusive and swaps.runs_beside(state, target)
+
+
+def _replacing(state: ScopeState, target: Revision, intent: Intent) -> Iterator[Step]:
+    phase, static = Phase.EXECUTION, intent.component.static
+    yield from parts.check_hosts(state)
+    yield parts.seal(target)
+    for host in state.hosts:
+        yield from parts.bring(host, state, target, Phase.PREPARATION)
+    down, up = swaps.replace_all(state, target, phase, intent.rollout.drain)
+    yield from down
+    yield from up
+    for host in state.hosts:
+        if static is not None:
+            yield parts.bridge(host, state, target, phase, static.bridge_releases)
+        yield swaps.switch_on(host, target, phase)
+    yield from _ending(target, keep_warm=False)
+
+
+def _ending(target: Revision, *, keep_warm: bool = True) -> Iterator[Step]:
     short = target.release[:12]
+    confirmed: dict[str, object] = {"keep_previous": False}
+    if not keep_warm:
+        confirmed["keep_warm"] = 0.0
     yield Step(
         Phase.VERIFICATION,
         Action.VERIFY,
@@ -98,6 +133,6 @@ def _ending(target: Revision) -> Iterator[Step]:
         Phase.VERIFICATION,
         Action.CONFIRM,
         f"confirm {short} as live",
-        args={"keep_previous": False},
+        args=confirmed,
     )
     yield Step(Phase.VERIFICATION, Action.RECORD, "write history and discard the package")

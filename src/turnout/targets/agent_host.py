@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from turnout.base.errors import Failed, Unreachable, from_document
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
+from turnout.wire.statistics import HostStatistics
 
 QUICK = 30.0
 """Seconds that an answer from what the agent knows may take."""
@@ -102,6 +104,19 @@ class AgentHost(Host):
 
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
         return await self._say("drain", wanted, wanted.deadline + SLACK, wire.Drained)
+
+    async def statistics(self) -> HostStatistics:
+        return await self._get(f"{_ROOT}/statistics", HostStatistics)
+
+    async def run_command(self, wanted: wire.CommandWanted) -> wire.CommandResult:
+        return await self._say("command", wanted, wanted.timeout + SLACK, wire.CommandResult)
+
+    async def restart_router(self) -> wire.RouterRestarted:
+        response = await self._ask("POST", f"{_ROOT}/router/restart", LONG)
+        return self._read(response, wire.RouterRestarted)
+
+    async def access_log(self, wanted: wire.AccessLogWanted) -> None:
+        await self._do("access-log", wanted, QUICK)
 
     async def traffic(self, scope: str) -> wire.TrafficReport:
         return await self._get(f"{_ROOT}/traffic/{scope}", wire.TrafficReport)
@@ -199,6 +214,9 @@ class AgentHost(Host):
                 headers=headers,
                 transport=httpx2.AsyncHTTPTransport(
                     uds=str(self._socket),
+                    # Nothing is encrypted on the socket, and loading the machine's
+                    # certificates would block the loop for 17 ms each time.
+                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                     limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
                 ),
                 timeout=httpx2.Timeout(None, connect=5.0),

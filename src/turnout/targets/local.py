@@ -1,4 +1,4 @@
-"""The agent of this machine: started if it does not run, taken over if it is another version."""
+"""The agent of this machine: started if it does not run, renewed if another installation's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-import turnout
 from turnout.base import failpoints
 from turnout.base.errors import Conflict, Failed, TurnoutError, Unreachable, from_document
+from turnout.base.installed import installed
 from turnout.targets.agent_host import AgentHost
 
 DEADLINE = 60.0
@@ -33,17 +33,22 @@ def agent_socket(run_dir: Path) -> Path:
     return run_dir / "agent.sock"
 
 
-async def ensure_agent(data: Path, run_dir: Path, host: str, http: tuple[str, int]) -> None:
+async def ensure_agent(
+    data: Path, run_dir: Path, host: str, http: tuple[str, int], *, renew: bool = True
+) -> None:
     """Make the agent of this machine run and answer.
 
-    An agent of another version, or with another address for the sites, is ended and replaced;
-    what it runs goes on meanwhile.
+    An agent of another installation (version, interpreter or place), or with another address for
+    the sites, is ended and replaced; what it runs goes on meanwhile.
 
     Args:
         data: The agent's data directory.
         run_dir: Its run directory, as :func:`turnout.base.rundir.run_directory` gives it.
         host: The host's name.
         http: Address and port on which it serves the sites.
+        renew: Whether to replace one of another installation.  A server that goes on running
+            while its own files are replaced must not: the agent that it starts would be another
+            one every time.
 
     Raises:
         Conflict: The port of the sites is taken.
@@ -52,7 +57,7 @@ async def ensure_agent(data: Path, run_dir: Path, host: str, http: tuple[str, in
     socket = agent_socket(run_dir)
     pid = await _answering(host, socket)
     if pid is not None:
-        if _is_as_wanted(data, pid, http):
+        if not renew or _is_as_wanted(data, pid, http):
             return
         await _end(pid)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,7 +119,7 @@ def _is_as_wanted(data: Path, pid: int, http: tuple[str, int]) -> bool:
         known = json.loads((data / "agent.json").read_bytes())
     except (OSError, ValueError):
         return False  # it writes this before it answers: its data is no longer that of the path
-    wanted = {"pid": pid, "http": f"{http[0]}:{http[1]}", "version": turnout.__version__}
+    wanted = {"pid": pid, "http": f"{http[0]}:{http[1]}", **installed()}
     return bool(known.get("pid") != pid or known == wanted)
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from turnout.wire import agent as wire
+from turnout.wire.statistics import HostStatistics
 
 
 class Host(ABC):
@@ -78,6 +79,30 @@ class Host(ABC):
     @abstractmethod
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
         """Wait for the requests and streams of a revision to end."""
+
+    @abstractmethod
+    async def statistics(self) -> HostStatistics:
+        """Return everything that the host counted; asked every second."""
+
+    @abstractmethod
+    async def run_command(self, wanted: wire.CommandWanted) -> wire.CommandResult:
+        """Run a command once in a private copy of a release; wait for its end.
+
+        Asked again under the same id, also after a crash of the agent, it waits for that run
+        or tells its result again.
+        """
+
+    @abstractmethod
+    async def restart_router(self) -> wire.RouterRestarted:
+        """Replace the router's process by a fresh one without dropping a request.
+
+        Raises:
+            Failed: The fresh one did not take over; the old one goes on.
+        """
+
+    @abstractmethod
+    async def access_log(self, wanted: wire.AccessLogWanted) -> None:
+        """Switch the access log of a scope on or off."""
 
     @abstractmethod
     async def traffic(self, scope: str) -> wire.TrafficReport:

@@ -5,40 +5,17 @@ Pure: documents and the time in, rows out, so that it is tested without a browse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from urllib.parse import urlsplit
 
 from turnout.domain.phases import Kind, phases_of
-from turnout.wire.api import DeploymentDocument, EnvironmentDocument
+from turnout.web.charts.sparks import Spark, spark
+from turnout.web.words import Moment, Tone, duration, moment, say, short, tone, web_address
+from turnout.wire.api import DeploymentDetail, DeploymentDocument, EnvironmentDocument
 
-Tone = Literal["good", "bad", "busy", "wait", "idle"]
-
-_TONES: dict[str, Tone] = {
-    "queued": "wait",
-    "running": "busy",
-    "waiting": "wait",
-    "paused": "wait",
-    "succeeded": "good",
-    "failed": "bad",
-    "rolled_back": "bad",
-    "aborted": "idle",
-    "rejected": "bad",
-    "healthy": "good",
-    "degraded": "wait",
-    "down": "bad",
-    "unknown": "idle",
-}
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A time as people say it, with the exact one beside it."""
-
-    text: str
-    exact: str
+Scope = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -54,6 +31,9 @@ class UnderWay:
     place: int
     """Which of the phases it is in, from 1; 0 before the first."""
     of: int
+    weight: int | None
+    """The candidate's percent of the traffic, while there is a split."""
+    waits: str
     started: Moment | None
 
 
@@ -68,10 +48,17 @@ class EnvironmentRow:
     tone: Tone
     live: str
     since: Moment | None
+    made_live: str
+    """The deployment that made it live, if it is known."""
+    by: str
+    message: str
     previous: str
     warm: bool
-    queued: int
     under_way: UnderWay | None
+    queued: int
+    queue: tuple[DeploymentRow, ...]
+    """Those of the queue that are known, first come first."""
+    spark: Spark | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +82,8 @@ class DeploymentRow:
     tone: Tone
     when: Moment
     took: str
+    by: str
+    message: str
     reason: str
 
 
@@ -102,18 +91,25 @@ def cards(
     environments: Iterable[EnvironmentDocument],
     deployments: Sequence[DeploymentDocument],
     now: datetime,
+    *,
+    details: Mapping[str, DeploymentDetail] | None = None,
+    pulses: Mapping[Scope, Sequence[float]] | None = None,
 ) -> tuple[ProjectCard, ...]:
     """Return a card for every project, by name.
 
     Args:
         environments: All of them.
-        deployments: Must hold those under way.
+        deployments: Newest first; must hold those under way.
         now: The time that "ago" is counted from.
+        details: Of deployments under way, as far as they could be read.
+        pulses: Requests a second of the last minutes, where known.
     """
-    known = {item.id: item for item in deployments}
     found: dict[str, list[EnvironmentRow]] = {}
     for item in sorted(environments, key=_order):
-        found.setdefault(item.project, []).append(_row(item, known, now))
+        mine = [one for one in deployments if _scope(one) == _scope(item)]
+        detail = (details or {}).get(item.deployment or "")
+        rates = (pulses or {}).get(_scope(item), ())
+        found.setdefault(item.project, []).append(_row(item, mine, now, detail, rates))
     return tuple(ProjectCard(name, tuple(found[name])) for name in sorted(found))
 
 
@@ -125,31 +121,21 @@ def rows(deployments: Iterable[DeploymentDocument], now: datetime) -> tuple[Depl
             kind=item.kind,
             project=item.project,
             environment=item.environment,
-            release=item.release[:12],
-            status=item.status.replace("_", " "),
-            tone=_TONES[item.status],
+            release=short(item.release),
+            status=say(item.status),
+            tone=tone(item.status),
             when=moment(item.created_at, now),
-            took=_duration(item.duration_s),
+            took=duration(item.duration_s),
+            by=item.requested_by,
+            message=item.message,
             reason=item.reason,
         )
         for item in deployments
     )
 
 
-def moment(at: datetime, now: datetime) -> Moment:
-    """Return how long ago *at* was."""
-    seconds = max(0.0, (now - at).total_seconds())
-    exact = at.isoformat(timespec="seconds")
-    for limit, size, unit in (
-        (90, 1, "s"),
-        (90 * 60, 60, "min"),
-        (36 * 3600, 3600, "h"),
-        (float("inf"), 86400, "d"),
-    ):
-        if seconds < limit:
-            count = int(seconds // size)
-            return Moment("just now" if count < 5 and unit == "s" else f"{count} {unit} ago", exact)
-    raise AssertionError("the last limit is infinite")
+def _scope(item: EnvironmentDocument | DeploymentDocument) -> Scope:
+    return item.project, item.environment
 
 
 def _order(item: EnvironmentDocument) -> tuple[bool, str]:
@@ -157,52 +143,67 @@ def _order(item: EnvironmentDocument) -> tuple[bool, str]:
 
 
 def _row(
-    item: EnvironmentDocument, known: dict[str, DeploymentDocument], now: datetime
+    item: EnvironmentDocument,
+    mine: Sequence[DeploymentDocument],
+    now: datetime,
+    detail: DeploymentDetail | None,
+    rates: Sequence[float],
 ) -> EnvironmentRow:
+    maker = next(
+        (one for one in mine if one.status == "succeeded" and one.release == item.live_release),
+        None,
+    )
+    waiting = [one for one in reversed(mine) if one.status == "queued"]
     return EnvironmentRow(
         name=item.environment,
-        url=item.url if urlsplit(item.url).scheme in ("http", "https") else "",
+        url=web_address(item.url),
         host=urlsplit(item.url).netloc,
         health=item.health,
-        tone=_TONES[item.health] if item.live_release else "idle",
-        live=(item.live_release or "")[:12],
+        tone=tone(item.health) if item.live_release else "idle",
+        live=short(item.live_release),
         since=moment(item.live_since, now) if item.live_since else None,
-        previous=(item.previous_release or "")[:12],
+        made_live=maker.id if maker else "",
+        by=maker.requested_by if maker else "",
+        message=maker.message if maker else "",
+        previous=short(item.previous_release),
         warm=item.warm_until is not None and item.warm_until > now,
+        under_way=_under_way(item, mine, now, detail),
         queued=item.queued,
-        under_way=_under_way(item, known, now),
+        queue=rows(waiting, now),
+        spark=spark(rates),
     )
 
 
 def _under_way(
-    item: EnvironmentDocument, known: dict[str, DeploymentDocument], now: datetime
+    item: EnvironmentDocument,
+    mine: Sequence[DeploymentDocument],
+    now: datetime,
+    detail: DeploymentDetail | None,
 ) -> UnderWay | None:
     if item.deployment is None:
         return None
-    found = known.get(item.deployment)
+    listed = next((one for one in mine if one.id == item.deployment), None)
+    found = detail or listed
     status = item.deployment_status or (found.status if found else "running")
     kind = found.kind if found else "deployment"
     phase = (found.phase if found else None) or ""
     phases = [known_phase.value for known_phase in phases_of(Kind(kind))]
+    waits = detail.waiting_for if detail else None
     return UnderWay(
         id=item.deployment,
         kind=kind,
-        release=found.release[:12] if found else "",
-        status=status.replace("_", " "),
-        tone=_TONES[status],
-        phase=phase,
+        release=short(found.release) if found else "",
+        status=say(status),
+        tone=tone(status),
+        phase=phase.replace(".", ": "),
         place=phases.index(phase) + 1 if phase in phases else 0,
         of=len(phases),
+        weight=candidate_weight(detail) if detail else None,
+        waits=waits.kind if waits else "",
         started=moment(found.started_at, now) if found and found.started_at else None,
     )
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+def candidate_weight(detail: DeploymentDetail) -> int | None:
+    """Return the candidate's percent of the traffic; None while there is no split."""
+    return next((part.weight for part in detail.split if part.role == "candidate"), None)

@@ -12,11 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from turnout.base.errors import Refused
+from turnout.base.errors import InvalidInput, Refused
 from turnout.security.sessions import LIFETIME, Sessions
 from turnout.security.tokens import Account
 
-_MOST_FORM_BYTES = 4096
+_MOST_FORM_BYTES = 32 << 10
+"""A reason of 2,000 characters, each of them up to twelve bytes when it is URL-encoded."""
 
 
 def cookie_name(request: Request) -> str:
@@ -70,15 +71,27 @@ def require_own_origin(request: Request) -> None:
         )
 
 
-async def form_field(request: Request, name: str) -> str:
-    """Return a field of a small URL-encoded form, empty if it is not there."""
+async def form_fields(request: Request) -> dict[str, str]:
+    """Return the fields of a small URL-encoded form; of several with a name the first.
+
+    Raises:
+        InvalidInput: It is too large or no such form.
+    """
     taken = b""
     async for part in request.stream():
         taken += part
         if len(taken) > _MOST_FORM_BYTES:
-            return ""
+            raise InvalidInput("The form is too large", next_step="Say it in fewer words.")
     try:
-        values = parse_qs(taken.decode("ascii"), max_num_fields=8).get(name, [""])
-    except ValueError:
+        values = parse_qs(taken.decode("ascii"), max_num_fields=8, errors="strict")
+    except ValueError as error:
+        raise InvalidInput("The form cannot be read", why="it is not URL-encoded") from error
+    return {name: found[0].strip() for name, found in values.items()}
+
+
+async def form_field(request: Request, name: str) -> str:
+    """Return a field of a form as :func:`form_fields`, empty if there is none."""
+    try:
+        return (await form_fields(request)).get(name, "")
+    except InvalidInput:
         return ""
-    return values[0].strip()

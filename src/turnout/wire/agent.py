@@ -13,6 +13,8 @@ from pydantic import Field
 
 from turnout.wire.model import Message, ReleaseId, Report, RevisionId, Scope
 from turnout.wire.project import Component, Domain, HealthSpec, RunSpec, StaticSpec, UrlPath
+from turnout.wire.rollout import Tester
+from turnout.wire.words import Argument, VariableName, VariableValue
 
 VERSION = 1
 """The wire version that this code speaks; a peer names its own in ``/wire/hello``."""
@@ -105,6 +107,8 @@ class InstanceFact(Report):
     restarts: int = 0
     exit_code: int | None = None
     started_at: float | None = None
+    draining: bool = False
+    """It gets no new requests."""
 
 
 class SiteFact(Report):
@@ -115,11 +119,29 @@ class SiteFact(Report):
     release: ReleaseId
 
 
+class Split(Message):
+    """How clients are told apart while a candidate gets a share of the traffic."""
+
+    candidate: RevisionId
+    baseline: RevisionId | None = None
+    sticky: bool = False
+    testers: tuple[Tester, ...] = ()
+
+
+class Mirror(Message):
+    """Copies of safe requests go to a revision whose answers nobody sees."""
+
+    revision: RevisionId
+    percent: Annotated[int, Field(ge=1, le=100)]
+
+
 class RouteFact(Report):
     """What the router of a host was last told for a scope."""
 
     scope: Scope
     weights: dict[str, int]
+    split: Split | None = None
+    mirror: Mirror | None = None
 
 
 class BinaryFact(Report):
@@ -158,6 +180,8 @@ class ReadyWanted(Message):
     scope: Scope
     revision: RevisionId
     health: HealthSpec
+    index: Annotated[int, Field(ge=0, lt=64)] | None = None
+    """One instance alone; it gets requests from then on if its revision does."""
 
 
 class ProbeWanted(Message):
@@ -189,6 +213,31 @@ class ProbeResult(Report):
     """Last lines of the instance's log when the verdict is bad."""
 
 
+class CommandWanted(Message):
+    """A command that runs once in a private copy of a release's tree.
+
+    ``id`` names this run: asked again under the same one, also after a crash of the agent, the
+    host waits for it or tells its result again and never runs it twice.
+    """
+
+    scope: Scope
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,80}$")]
+    revision: RevisionId
+    release: ReleaseId
+    command: Annotated[tuple[Argument, ...], Field(min_length=1, max_length=256)]
+    variables: dict[VariableName, VariableValue] = Field(default_factory=dict, max_length=512)
+    timeout: Annotated[float, Field(gt=0, le=86400)] = 600.0
+
+
+class CommandResult(Report):
+    """How a command ended; ``tail`` is the last it wrote."""
+
+    exit_code: int
+    timed_out: bool = False
+    took_s: float = 0.0
+    tail: tuple[str, ...] = ()
+
+
 class RevisionRoute(Message):
     """A revision that the router can reach: its configuration says how."""
 
@@ -209,6 +258,9 @@ class RoutesWanted(Message):
     default: bool = False
     weights: dict[RevisionId, Annotated[int, Field(ge=0, le=100)]]
     revisions: tuple[RevisionRoute, ...]
+    split: Split | None = None
+    """How clients are told apart while two releases answer; None: each request by itself."""
+    mirror: Mirror | None = None
 
 
 class RoutesApplied(Report):
@@ -223,6 +275,8 @@ class DrainWanted(Message):
 
     scope: Scope
     revision: RevisionId
+    index: Annotated[int, Field(ge=0, lt=64)] | None = None
+    """One instance alone, which gets no new requests from then on; None: all of them."""
     deadline: Annotated[float, Field(ge=0, le=3600)] = 30.0
 
 
@@ -250,6 +304,21 @@ class TrafficReport(Report):
 
     scope: Scope
     revisions: tuple[Traffic, ...]
+
+
+class RouterRestarted(Report):
+    """The router runs anew, with nothing dropped; ``epoch`` counts its restarts."""
+
+    epoch: int
+    took_ms: float
+    version: str
+
+
+class AccessLogWanted(Message):
+    """Whether the router writes a line for each request of a scope."""
+
+    scope: Scope
+    on: bool
 
 
 class PruneWanted(Message):

@@ -104,6 +104,12 @@ class RollbackRequest(Message):
     project: Name
     environment: Name
     to: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{6,64}$")] | None = None
+    at: datetime | None = None
+    """Back to what was live at that moment; not together with ``to``."""
+    only: Literal["configuration", "code"] | None = None
+    """Go back with only that part of the release unit; the other stays as it is live now."""
+    drill: bool = False
+    """Rehearse it on instances without live traffic, measure it, and change nothing."""
     reason: Text = ""
 
 
@@ -116,6 +122,8 @@ class PlannedStep(Report):
     host: str | None = None
     title: str
     undo: str | None = None
+    irreversible: bool = False
+    """The point of no return: nothing goes back behind it by itself."""
 
 
 class PlanDocument(Report):
@@ -147,6 +155,9 @@ class StepDocument(Report):
     finished_at: datetime | None = None
     error: str = ""
     result: dict[str, Any] = Field(default_factory=dict)
+    undo: str | None = None
+    """How it is taken back; None when there is nothing to take back."""
+    irreversible: bool = False
 
 
 class PhaseDocument(Report):
@@ -172,6 +183,8 @@ class DeploymentDocument(Report):
     phase: str | None
     priority: Priority = "normal"
     message: str = ""
+    requested_by: str = ""
+    """The account that asked for it."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -188,11 +201,42 @@ class DeploymentDocument(Report):
     """The error document behind ``reason``, if an error ended it."""
 
 
+class WaitingFor(Report):
+    """What a deployment waits for, since when, and what ends the wait."""
+
+    kind: Literal["hold", "approval", "gate", "window", "frozen"]
+    name: str = ""
+    since: datetime
+    until: datetime | None = None
+    """When the wait ends by itself, in whatever way ``reason`` says."""
+    reason: str = ""
+    ways_out: tuple[str, ...] = ()
+    """Verbs that end it: ``approve``, ``promote``, ``abort``, ``retry`` and so on."""
+
+
+class SplitPart(Report):
+    """One revision's part in a deployment under way."""
+
+    revision: str
+    release: ReleaseId
+    role: Literal["candidate", "control", "live"]
+    weight: int
+
+
 class DeploymentDetail(DeploymentDocument):
     """A deployment with its phases and steps, for ``turnout show``."""
 
     phases: tuple[PhaseDocument, ...] = ()
     steps: tuple[StepDocument, ...] = ()
+    waiting_for: WaitingFor | None = None
+    split: tuple[SplitPart, ...] = ()
+    """The live split while it is under way."""
+    plan_digest: str = ""
+    """What an approval binds to."""
+    no_return_at: int | None = None
+    """The step behind which nothing goes back by itself."""
+    drill: bool = False
+    """A rollback that was only rehearsed."""
 
 
 class ActRequest(Message):

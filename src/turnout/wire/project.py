@@ -7,27 +7,22 @@ seconds, sizes are bytes.  Defaults stand here and nowhere else.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from turnout.wire.model import Message, Name, ReleaseId
-
-Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
-VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-VariableValue = Annotated[str, StringConstraints(max_length=32768, pattern=r"^[^\x00]*$")]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$", max_length=1024)]
-PathPattern = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$", max_length=256)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$", max_length=4096)]
-Domain = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        max_length=253,
-    ),
-]
+from turnout.wire.rollout import Rollout as Rollout
+from turnout.wire.words import Argument as Argument
+from turnout.wire.words import Domain as Domain
+from turnout.wire.words import HeaderName as HeaderName
+from turnout.wire.words import HeaderValue as HeaderValue
+from turnout.wire.words import PathPattern as PathPattern
+from turnout.wire.words import UrlPath as UrlPath
+from turnout.wire.words import VariableName as VariableName
+from turnout.wire.words import VariableValue as VariableValue
 
 
 class RunSpec(Message):
@@ -43,6 +38,10 @@ class RunSpec(Message):
     open_files: Annotated[int, Field(ge=64, le=1 << 20)] = 65536
     stop_grace: Annotated[float, Field(ge=0, le=600)] = 10.0
     """Seconds between SIGTERM and SIGKILL."""
+    exclusive: bool = False
+    """It cannot run twice at once: only ``recreate`` deploys it, with a downtime."""
+    stateful: bool = False
+    """It keeps state of its users in itself, such as sessions in memory."""
 
 
 class StaticSpec(Message):
@@ -90,24 +89,14 @@ class Component(Message):
         return self
 
     def revision(self, release: ReleaseId) -> str:
-        """Return the revision of *release* under this configuration, 16 hexadecimal digits."""
-        return hashlib.sha256(release.encode() + b"\0" + self.canonical()).hexdigest()[:16]
+        """Return the revision of *release* under this configuration, 16 hexadecimal digits.
 
-
-class Rollout(Message):
-    """How traffic is moved in one environment."""
-
-    strategy: Literal["blue-green", "rolling", "canary"] = "blue-green"
-    keep_warm: Annotated[float, Field(ge=0, le=7 * 86400)] = 900.0
-    """Seconds that the release before stays up after a success."""
-    verify: Annotated[float, Field(ge=0, le=3600)] = 3.0
-    """Seconds of live traffic that are watched before the deployment is confirmed."""
-    verify_min_requests: Annotated[int, Field(ge=1)] = 20
-    verify_max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of 5xx answers, of at least verify_min_requests, above which it goes back."""
-    drain: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    """Seconds that streams and slow requests get to end before the old release stops."""
-    keep_releases: Annotated[int, Field(ge=1, le=100)] = 5
+        What stands at its default does not count, so that a new field of a later version
+        leaves the revisions of what runs as they are.
+        """
+        value = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(f"{release}\0{text}".encode()).hexdigest()[:16]
 
 
 class Intent(Message):

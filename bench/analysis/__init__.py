@@ -1,0 +1,1 @@
+"""The judge beside other tools' rules on simulated traffic: ``python -m bench.analysis``."""
