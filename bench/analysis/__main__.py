@@ -28,6 +28,11 @@ from turnout.monitoring.analysis import Measure, Policy, settings
 PAGE = Path(__file__).parents[2] / "docs" / "analysis.md"
 _ERRORS = Policy(measures=(Measure("error_rate", "errors", max_increase=0.0, within=0.005),))
 _LATENCY = Policy(measures=(Measure("latency_p99", "latency", max_increase=0.2, within=0.2),))
+_ABOUT = """Written by `python -m bench.analysis --write` with {runs} runs of each trace; do not
+edit by hand. Each cell: the share of one-hour runs in which the rule went back, with its 95 %
+interval (Wilson), and the median minute where that is most of them. Healthy traffic is 0.5 %
+errors, 600 requests a minute and arm, unless its name says otherwise.
+"""
 
 Result = list[float | None]
 """The minute at which each rule went back in one run, or None."""
@@ -43,10 +48,7 @@ def main() -> int:
     runs = 20 if given.quick else given.runs
     lines = [
         "# The judge beside other rules\n",
-        f"Written by `python -m bench.analysis --write` with {runs} runs of each trace; do not edit"
-        " by hand. Each cell: the share of one-hour runs in which the rule went back, with its 95 %"
-        " interval (Wilson), and the median minute where that is most of them. Healthy traffic is"
-        " 0.5 % errors, 600 requests a minute and arm, unless its name says otherwise.\n",
+        _ABOUT.format(runs=runs),
         *(f"- {line}" for line in machine()),
         f"- SHA-256 of the judge's numbers, fixed before the held-out half ran: `{_digest()}`\n",
     ]
@@ -94,7 +96,7 @@ def _rules(*, latency: bool) -> dict[str, Rule]:
 def _run(latency: bool, place: int, held_out: bool, seed: int) -> Result:
     trace = _traces(latency, held_out)[place]
     half = "held-out" if held_out else "development"
-    ticks = trace.ticks(random.Random(f"{half} {trace.name} {seed}"))  # noqa: S311 - a simulation
+    ticks = trace.ticks(random.Random(f"{half} {trace.name} {seed}"))
     return [rule(ticks) for rule in _rules(latency=latency).values()]
 
 
