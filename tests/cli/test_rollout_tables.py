@@ -310,3 +310,11 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
     assert Rollout().analysis.alpha == 0.01 and Rollout().analysis.min_requests == 100
     assert Rollout().rolling == wire.RollingSpec(batch=1, max_surge=1, max_unavailable=0)
     assert wire.GateSpec(name="a", kind="approval").timeout == 86400
+
+
+def test_what_does_nothing_yet_is_said() -> None:
+    text = 'project = "shop"\n[static]\n[environments.production]\nwatch = "5m"\n'
+    project = projectfile.parse(text.encode())
+    (remark,) = projectfile.idle(project, "production")
+    assert "'watch' does nothing yet" in remark
+    assert projectfile.idle(project, "staging") == ()

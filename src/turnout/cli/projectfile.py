@@ -125,6 +125,17 @@ def intent(
         raise refuse(str(project.path), mistakes) from None
 
 
+def idle(project: Project, environment: str) -> tuple[str, ...]:
+    """Return what is set for *environment* and does nothing in this version, for people."""
+    own = (project.file.environments or {}).get(environment)
+    given = {**_given(project.file.rollout), **_given(own)}
+    return tuple(
+        f"'{name}' does nothing yet: this version watches a release by 'verify' alone"
+        for name in ("watch", "analysis")
+        if name in given
+    )
+
+
 def _content(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer

@@ -69,15 +69,16 @@ def open_workspace(
 
     project = projectfile.read(file)
     intent = projectfile.intent(project, environment, name=name, strategy=strategy)
+    warnings = (*project.warnings, *projectfile.idle(project, environment))
     root = file.parent
     if path is not None and not _same(path, root):
         remark = f"{path} is packaged as it is, with the settings of {file}"
-        return Workspace(root, path, (), intent, (*project.warnings, remark))
+        return Workspace(root, path, (), intent, (*warnings, remark))
     section = project.file.build
     if section is None:
-        return Workspace(root, root, (), intent, project.warnings)
+        return Workspace(root, root, (), intent, warnings)
     command = tuple(section.command or ()) if build else ()
-    return Workspace(root, _inside(root, section.output), command, intent, project.warnings)
+    return Workspace(root, _inside(root, section.output), command, intent, warnings)
 
 
 def find(path: Path | None) -> Path | None:
