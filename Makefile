@@ -7,6 +7,10 @@ READY  := $(VENV)/.ready
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
+# Tests of one file stay together: they share servers that take seconds to start.
+WORKERS ?= 2
+SPREAD  := -n $(WORKERS) --dist loadfile
+
 .PHONY: setup check test unit real demo bench lock clean
 .DEFAULT_GOAL := check
 
@@ -43,12 +47,12 @@ check: setup
 	$(MAKE) --no-print-directory unit
 
 unit: setup
-	$(BIN)/pytest -q -m "not real"
+	$(BIN)/pytest -q -m "not real" $(SPREAD)
 
 # Real processes on a busy machine: what fails is tried once more by itself, and both runs are
 # printed. Whatever fails twice fails the gate.
 real: setup
-	$(BIN)/pytest -q -m real || { \
+	$(BIN)/pytest -q -m real $(SPREAD) || { \
 	  echo "Once more, only what failed:"; \
 	  $(BIN)/pytest -q -m real --last-failed --last-failed-no-failures none; }
 

@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import commands, endurance, report, switching
+from bench import commands, endurance, report, routing, switching
 from bench.report import Section
 
-NAMES = ("switching", "commands", "endurance", "packages")
+NAMES = ("switching", "routing", "commands", "endurance", "packages")
 
 
 def main() -> int:
@@ -51,6 +51,7 @@ def _measure(name: str, *, quick: bool, minutes: float) -> Iterator[Section]:
         else:
             runs: dict[str, Callable[..., Section]] = {
                 "switching": switching.run,
+                "routing": routing.run,
                 "commands": commands.run,
             }
             yield runs[name](place, quick=quick)

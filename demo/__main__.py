@@ -18,12 +18,16 @@ from rich.console import Console
 
 from demo import leftovers, pages, versions
 from demo.acts import show
+from demo.canaries import canaries
 from demo.cli import DemoError, Turnout, find
 from demo.stage import Played, Stage
 from load import Load
 
 RATE = 150.0
 """Requests a second over both projects: steady load that leaves two cores to the rest."""
+
+CROWDED = 450.0
+"""The same while canaries are judged: what is seen of each decides how soon that is over."""
 
 INTERRUPTED = 130
 
@@ -74,7 +78,7 @@ async def _run(home: Path, source: Path | None, keep: bool) -> int:
     out = pages.console()
     turnout = find(home)
     first = versions.own(source.resolve(), home) if source else versions.site(home)
-    acts = show(first, versions.app(home))
+    acts = show(first, versions.app(home), None if source else canaries(home))
     listen, http = _free_ports(2)
     ended = False
     try:
@@ -85,9 +89,15 @@ async def _run(home: Path, source: Path | None, keep: bool) -> int:
             stage = Stage(turnout, load, ("127.0.0.1", http))
             played: list[Played] = []
             for group in acts:
+                load.rate = CROWDED if any(act.evidence for act in group) else RATE
                 for one in await stage.play(group):
                     pages.line(out, one)
                     played.append(one)
+                    if one.act.evidence:
+                        name = str(one.outcome.document.get("id"))
+                        pages.evidence(
+                            out, await turnout.told("show", name, "--evidence", width=100)
+                        )
         report = load.report()
         if keep:
             _leave_up(out, turnout, facts["login_url"], played)

@@ -26,6 +26,8 @@ class Act:
     live: str
     exit_code: int = 0
     status: str = "succeeded"
+    evidence: bool = False
+    """Whether the evidence that it was decided by is shown."""
 
     @property
     def argv(self) -> list[str]:
@@ -36,18 +38,33 @@ class Act:
         return ["deploy", str(path), "--to", "production", "--message", self.title]
 
 
-def show(first: Project, app: Project) -> list[list[Act]]:
+def show(
+    first: Project, app: Project, canaries: tuple[Project, Project, Project] | None = None
+) -> list[list[Act]]:
     """Return the acts; those of one inner list run at the same time.
 
     Args:
         first: The site, or the user's own project, which then has the broken release as well.
         app: The example app.
+        canaries: Shops whose second versions are healthy, faulty and slow; None leaves out the
+            canary act.
     """
     broken = first if "v3" in first.versions else app
+    shops = canaries or ()
     return [
-        [Act("first release", first, "v1", "v1"), Act("first release", app, "v1", "v1")],
+        [Act("first release", one, "v1", "v1") for one in (first, app, *shops)],
+        *([_canaries(*canaries)] if canaries else []),
         [Act("second release", first, "v2", "v2"), Act("second release", app, "v2", "v2")],
         [Act("broken: never healthy", broken, "v3", "v2", 1, "failed")],
         [Act("turns bad under traffic", app, "v4", "v2", 4, "rolled_back")],
         [Act("rollback by hand", broken, "", "v1")],
+    ]
+
+
+def _canaries(healthy: Project, faulty: Project, slow: Project) -> list[Act]:
+    """Return the canary act: the evidence alone raises the weight or takes it back."""
+    return [
+        Act("canary: healthy", healthy, "v2", "v2", evidence=True),
+        Act("canary: 3 % errors", faulty, "v2", "v1", 4, "rolled_back", evidence=True),
+        Act("canary: p99 +50 %", slow, "v2", "v1", 4, "rolled_back", evidence=True),
     ]

@@ -141,6 +141,22 @@ class Turnout:
             time.monotonic() - began,
         )
 
+    async def told(self, *argv: str, width: int) -> str:
+        """Return what a command prints for people, on lines of *width* characters."""
+        process = await asyncio.create_subprocess_exec(
+            self.program,
+            *argv,
+            "--server",
+            self.api,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env={**self.environment, "COLUMNS": str(width)},
+            start_new_session=True,
+        )
+        out, _ = await process.communicate()
+        return out.decode(errors="replace")
+
     async def down(self) -> None:
         """End the server as Ctrl-C does, and wait for it."""
         if self.server is None or self.server.returncode is not None:

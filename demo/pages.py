@@ -30,6 +30,12 @@ def line(out: Console, played: Played) -> None:
         out.print(f"      {fault}", markup=False, soft_wrap=True)
 
 
+def evidence(out: Console, text: str) -> None:
+    """Print why a canary was decided as it was."""
+    for one in text.rstrip().splitlines():
+        out.print(f"      {one}", markup=False, soft_wrap=True)
+
+
 def table(out: Console, show: list[Played]) -> None:
     """Print what happened."""
     rows = Table(title="What happened", title_justify="left")

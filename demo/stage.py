@@ -84,17 +84,21 @@ class Stage:
             return
         self._asked.add(project.name)
         host = urlsplit(str(outcome.document.get("url", ""))).netloc
-        self.load.add(
-            Target(
-                *self.http,
-                host=host,
-                name=project.name,
-                upload_path=project.upload_path,
-                stream_path=project.stream_path,
-                statuses=frozenset({200}) if project.wanted else ANY_ANSWER,
-                check=_holds(project.wanted),
-            )
+        statuses = frozenset({200}) if project.wanted else ANY_ANSWER
+        check = _holds(project.wanted)
+        if project.faulty:
+            statuses, check = frozenset({200, 500}), _sound(check, outcome.release)
+        target = Target(
+            *self.http,
+            host=host,
+            name=project.name,
+            upload_path=project.upload_path,
+            stream_path=project.stream_path,
+            statuses=statuses,
+            check=check,
         )
+        for _ in range(project.share):
+            self.load.add(target)
         if project.asset and act.version == "v1":
             # A tab that was opened with v1 asks for v1's assets as long as it is open.
             self.load.add(
@@ -131,6 +135,17 @@ def _wrong_end(act: Act, outcome: Outcome) -> list[str]:
 
 def _holds(wanted: bytes) -> Callable[[Answer], str]:
     return lambda answer: "" if wanted in answer.body else "not the page that was asked for"
+
+
+def _sound(check: Callable[[Answer], str], stable: str) -> Callable[[Answer], str]:
+    """Return *check* for answers of the release *stable*; errors of another one are its own."""
+
+    def found(answer: Answer) -> str:
+        if answer.headers.get("x-turnout-release") == stable and answer.status != 200:
+            return f"status {answer.status} from the stable release"
+        return check(answer) if answer.status == 200 else ""
+
+    return found
 
 
 def _is(wanted: bytes) -> Callable[[Answer], str]:

@@ -38,22 +38,26 @@ class Project:
     wanted: bytes = b""
     asset: str = ""
     asset_bytes: bytes = b""
+    share: int = 1
+    """How many times as many requests as others it gets."""
+    faulty: bool = False
+    """Its second version answers some pages with an error, as it is meant to."""
 
 
 def site(work: Path) -> Project:
     """Return the example site: v2 has other assets, and none of those that v1 had changed."""
-    first = _copy(EXAMPLES / "static-site", work / "site-v1")
-    second = _copy(first, work / "site-v2")
+    first = copy(EXAMPLES / "static-site", work / "site-v1")
+    second = copy(first, work / "site-v2")
     pages = second / "site"
-    _replace(pages / "index.html", "Version 1", "Version 2")
-    _replace(pages / "about.html", "Version 1", "Version 2")
+    replace(pages / "index.html", "Version 1", "Version 2")
+    replace(pages / "about.html", "Version 1", "Version 2")
     notes = next(pages.glob("assets/notes.*.js"))
     old = f"/assets/{notes.name}"
-    _replace(notes, "never still", "still for once")
+    replace(notes, "never still", "still for once")
     fresh = _rehash(notes)
     app = next(pages.glob("assets/app.*.js"))
-    _replace(app, notes.name, fresh)
-    _replace(pages / "index.html", app.name, _rehash(app))
+    replace(app, notes.name, fresh)
+    replace(pages / "index.html", app.name, _rehash(app))
     return Project(
         "docs",
         {"v1": first, "v2": second},
@@ -66,19 +70,19 @@ def site(work: Path) -> Project:
 def app(work: Path) -> Project:
     """Return the example app, in Node.js where that is installed and in Python elsewhere."""
     node = shutil.which("node") is not None
-    first = _copy(EXAMPLES / ("node-app" if node else "python-app"), work / "app-v1")
+    first = copy(EXAMPLES / ("node-app" if node else "python-app"), work / "app-v1")
     code = "server.js" if node else "app.py"
-    second, third, fourth = (_copy(first, work / f"app-v{n}") for n in (2, 3, 4))
+    second, third, fourth = (copy(first, work / f"app-v{n}") for n in (2, 3, 4))
     for number, directory in enumerate((second, third, fourth), 2):
-        _replace(directory / code, 'VERSION = "1"', f'VERSION = "{number}"')
+        replace(directory / code, 'VERSION = "1"', f'VERSION = "{number}"')
     if node:
-        _replace(third / code, "stopping ? 503 : 200", "500")
-        _replace(fourth / code, *_NODE_FAILS_LATER[0])
-        _replace(fourth / code, *_NODE_FAILS_LATER[1])
+        replace(third / code, "stopping ? 503 : 200", "500")
+        replace(fourth / code, *_NODE_FAILS_LATER[0])
+        replace(fourth / code, *_NODE_FAILS_LATER[1])
     else:
-        _replace(third / code, "200 if up else 503", "500")
-        _replace(fourth / code, *_PYTHON_FAILS_LATER[0])
-        _replace(fourth / code, *_PYTHON_FAILS_LATER[1])
+        replace(third / code, "200 if up else 503", "500")
+        replace(fourth / code, *_PYTHON_FAILS_LATER[0])
+        replace(fourth / code, *_PYTHON_FAILS_LATER[1])
     _patch(third, "health", "deadline", "3s")
     return Project(
         "shop",
@@ -139,7 +143,7 @@ def own(source: Path, work: Path) -> Project:
     config = source / "turnout.toml"
     if not config.is_file():
         raise DemoError(f"{config} is missing; `turnout init {source}` writes one.")
-    first = _copy(source, work / "own-v1")
+    first = copy(source, work / "own-v1")
     try:
         document = tomlkit.parse((first / "turnout.toml").read_text())
         name = str(document["project"])
@@ -153,7 +157,7 @@ def own(source: Path, work: Path) -> Project:
             raise DemoError(f"The build of {name} failed:\n{done.stdout}{done.stderr}")
         del build["command"]
         (first / "turnout.toml").write_text(tomlkit.dumps(document))
-    second, third = _copy(first, work / "own-v2"), _copy(first, work / "own-v3")
+    second, third = copy(first, work / "own-v2"), copy(first, work / "own-v3")
     (second / build.get("output", ".") / MARKER).write_text("Version 2 of the demo\n")
     (third / build.get("output", ".") / MARKER).write_text("Version 3 of the demo\n")
     _patch(third, "health", "expect", 418)  # RFC 2324: no web project answers that
@@ -161,12 +165,14 @@ def own(source: Path, work: Path) -> Project:
     return Project(name, {"v1": first, "v2": second, "v3": third})
 
 
-def _copy(source: Path, to: Path) -> Path:
+def copy(source: Path, to: Path) -> Path:
+    """Copy a project without what belongs to its tools; return where."""
     shutil.copytree(source, to, symlinks=True, ignore=IGNORED)
     return to
 
 
-def _replace(path: Path, old: str, new: str) -> None:
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace a piece of a file that has to be in it."""
     text = path.read_text()
     assert old in text, f"{path} no longer holds {old!r}"
     path.write_text(text.replace(old, new))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -90,6 +91,7 @@ async def test_a_kill_there_changes_nothing_of_the_outcome(
     monkeypatch.setenv(failpoints.VARIABLE, str(points))
     do = Stubborn(agent, await agent.start())
     release, page = await go_live(agent, do)
+    ran = await act(do, release, tmp_path)
     facts = await do.host.facts()
     assert set(facts.releases) == {release, page}
     assert [(i.scope, i.state) for i in facts.instances] == [(APP, "running")]
@@ -100,6 +102,9 @@ async def test_a_kill_there_changes_nothing_of_the_outcome(
         assert (await do.host.probe(probe)).verdict == "good"
     bridged = agent.data / "sites" / SITE / ".bridge" / "assets" / "app-1a2b3c4d.js"
     assert bridged.read_text() == PAGE["assets/app-1a2b3c4d.js"]
+    assert ran.read_text() == "once"
+    assert (agent.data / "access-logs" / f"{APP}.json").exists()
+    assert [p.name for p in (agent.data / "commands" / APP).iterdir()] == ["migrate-1.json"]
     await go_away(do, release, page)
     await assert_nothing_is_left(agent, do)
     assert (tmp_path / f"points.{point}.done").exists() == (point != "none")
@@ -122,6 +127,25 @@ async def go_live(agent: RealAgent, do: Stubborn) -> tuple[str, str]:
     return release, page
 
 
+async def act(do: Stubborn, release: str, directory: Path) -> Path:
+    """Do what changes nothing of what is live; return what its command writes into."""
+    ran = directory / "ran"
+    wanted = wire.CommandWanted(
+        scope=APP,
+        id="migrate-1",
+        revision=app().revision(release),
+        release=release,
+        command=(sys.executable, "-c", "import os; open(os.environ['RAN'], 'a').write('once')"),
+        variables={"RAN": str(ran)},
+    )
+    found = await do(lambda host: host.run_command(wanted))
+    assert (found.exit_code, found.timed_out) == (0, False)
+    await do(lambda host: host.access_log(wire.AccessLogWanted(scope=APP, on=True)))
+    restarted = await do(lambda host: host.restart_router())
+    assert restarted.version
+    return ran
+
+
 async def staged(agent: RealAgent, do: Stubborn, scope: str, files: dict[str, str]) -> str:
     path = await agent.package(do.host, scope, agent.project(files))
     return (await do(lambda host: host.stage(agent.trust(scope), path))).release
@@ -129,8 +153,10 @@ async def staged(agent: RealAgent, do: Stubborn, scope: str, files: dict[str, st
 
 async def go_away(do: Stubborn, release: str, page: str) -> None:
     revision = app().revision(release)
-    drain = wire.DrainWanted(scope=APP, revision=revision, deadline=2)
-    await do(lambda host: host.drain(drain))
+    for index in (0, None):
+        drain = wire.DrainWanted(scope=APP, revision=revision, index=index, deadline=2)
+        await do(lambda host, drain=drain: host.drain(drain))
+    assert [i.draining for i in (await do.host.facts()).instances] == [True]
     for scope in (APP, SITE):
         await do(lambda host, scope=scope: host.unroute(scope))
     gone = wire.InstanceGone(scope=APP, revision=revision, grace=2)
@@ -143,7 +169,7 @@ async def go_away(do: Stubborn, release: str, page: str) -> None:
 async def assert_nothing_is_left(agent: RealAgent, do: Stubborn) -> None:
     facts = await do.host.facts()
     assert (facts.releases, facts.instances, facts.sites, facts.routes) == ((), (), (), ())
-    for area in ("sites", "apps", "instances", "routes", "claims"):
+    for area in ("sites", "apps", "instances", "routes", "claims", "commands", "access-logs"):
         assert list((agent.data / area).iterdir()) == []
     assert list((agent.data / "releases" / "incoming").iterdir()) == []
     assert not [p for p in agent.processes() if "server.py" in words_of(p)]

@@ -54,13 +54,13 @@ def same(place: Path, path: str) -> bool:
 
 def test_what_did_not_change_is_linked_and_the_rest_made(tmp_path: Path) -> None:
     dress_twice(tmp_path, OLD, NEW)
-    endings = (".turnout-etag", ".br", ".br.turnout-etag", ".gz", ".gz.turnout-etag")
+    endings = (".turnout-etag", ".br", ".br.turnout-made", ".gz", ".gz.turnout-made")
     assert all(same(tmp_path, f"about/page.html{end}") for end in endings)
     assert same(tmp_path, "logo.png.turnout-etag")
     assert not any(same(tmp_path, f"index.html{end}") for end in endings)
 
 
-@pytest.mark.parametrize("end", [".br", ".gz", ".br.turnout-etag", ".turnout-etag"])
+@pytest.mark.parametrize("end", [".br", ".gz", ".br.turnout-made", ".turnout-etag"])
 @pytest.mark.parametrize("owner", ["old", "new", "both"])
 def test_a_projects_own_file_beside_is_never_taken_for_a_sidecar(
     tmp_path: Path, end: str, owner: str
@@ -111,7 +111,7 @@ def test_a_root_removed_while_it_is_linked_from_is_not_believed(
     def remove(source: int, sink: int, name: str) -> None:
         if name.startswith("b.css.") and (tmp_path / "old").exists():
             (tmp_path / "old").rename(tmp_path / "aside")
-            for end in (".br", ".br.turnout-etag"):
+            for end in (".br", ".br.turnout-made"):
                 (tmp_path / f"aside/b.css{end}").unlink()
         link(source, sink, name)
 

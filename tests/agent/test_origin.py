@@ -18,7 +18,7 @@ import pytest
 from tests.routers.upstream import Answer, ask_once, free_port
 from turnout.agent.origin import StaticOrigin
 from turnout.base.errors import Failed
-from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, etag
+from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, VARIANT_SUFFIX, etag
 from turnout.routers.envoy import EnvoyRouter
 from turnout.routers.port import Backend, Site
 from turnout.routers.processes import Detached
@@ -58,10 +58,10 @@ class Host:
                 packed = {"br": brotli.compress(content), "gzip": gzip.compress(content)}
                 for encoding, suffix in ENCODINGS.items():
                     variant = path.with_name(path.name + suffix)
-                    self._put(variant, packed[encoding], etag(digest, encoding))
+                    self._put(variant, packed[encoding], etag(digest, encoding), VARIANT_SUFFIX)
 
-    def _put(self, path: Path, content: bytes, tag: str) -> None:
-        sidecar = path.with_name(path.name + ETAG_SUFFIX)
+    def _put(self, path: Path, content: bytes, tag: str, suffix: str = ETAG_SUFFIX) -> None:
+        sidecar = path.with_name(path.name + suffix)
         sidecar.write_text(tag)
         path.write_bytes(content)
         for file in (path, sidecar):
@@ -250,7 +250,13 @@ async def test_the_sites_own_404_page_keeps_its_status(host: Host) -> None:
         "/%2eenv",
         "/app.js.turnout-etag",
         "/app.js.TURNOUT-ETAG",
-        "/app.js.br.turnout-etag",
+        "/app.js.br.turnout-made",
+        "/app.js.br",
+        "/app.js.gz",
+        "/app.js.b%72",
+        "/assets/../app.js.br",
+        "/docs/index.html.gz",
+        "/assets/index-AAbb1cc2.js.br",
         "/.bridge/assets/index-AAbb1cc2.js",
         "/../.bridge/assets/index-AAbb1cc2.js",
         "/%2e%2e/.bridge/assets/index-AAbb1cc2.js",
@@ -271,6 +277,31 @@ async def test_nothing_outside_the_release_is_reached(host: Host, path: str) -> 
     assert answer.status in {400, 404}, answer
     assert b"root:" not in answer.body
     assert b"another release" not in answer.body
+
+
+async def test_a_projects_own_compressed_file_is_reached(host: Host) -> None:
+    """And is what its script is served as, where the project brought it."""
+    own = brotli.compress(SCRIPT, quality=1)
+    digest = hashlib.sha256(own).hexdigest()
+    host.write(TWO, {"app.js": SCRIPT, "data.tar.gz": b"packed"})
+    (host.place / "sites/shop/live" / TWO / "app.js.br.turnout-made").unlink()
+    host.write(TWO, {"app.js.br": own})
+    answer = await host.get("/app.js.br", TWO, accept_encoding="br, gzip")
+    assert (answer.status, answer.body) == (200, own)
+    assert answer.headers["etag"] == etag(digest)
+    assert "content-encoding" not in answer.headers
+    assert (await host.get("/data.tar.gz", TWO)).body == b"packed"
+    encoded = await host.get("/app.js", TWO, accept_encoding="br")
+    assert (encoded.headers["content-encoding"], encoded.body) == ("br", own)
+    assert encoded.headers["etag"] == etag(digest)
+
+
+async def test_what_turnout_compressed_is_missing_like_anything_else(host: Host) -> None:
+    host.write(TWO, {"index.html": b"<p>app</p>", "404.html": b"<p>lost</p>", "app.js": SCRIPT})
+    for headers in ({}, {"if_none_match": "*"}, {"range": "bytes=0-1"}, {"x_turnout_spa": "1"}):
+        answer = await host.get("/app.js.br", TWO, **headers)
+        assert (answer.status, answer.body) == (404, b"<p>lost</p>")
+        assert "etag" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ POSTS = [
     "/rollbacks",
     "/rollbacks/plan",
     "/deployments/dep-1/abort",
+    "/deployments/dep-1/approve",
+    "/deployments/dep-1/replay",
 ]
 
 
@@ -54,7 +56,7 @@ def test_hostile_bodies(client: TestClient, house: FakeHouse, path: str) -> None
         answer = client.post(
             f"/api/v1{path}", content=body, headers={"Content-Type": "application/json"}
         )
-        if body == b"{}" and path.endswith("abort"):
+        if body == b"{}" and path.startswith("/deployments/"):
             assert answer.status_code == 404
             continue
         assert answer.status_code in (400, 422), body[:50]

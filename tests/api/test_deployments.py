@@ -54,7 +54,9 @@ def test_rollback(client: TestClient) -> None:
     assert answer.json()["kind"] == "rollback"
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "abort", "retry"])
+@pytest.mark.parametrize(
+    "verb", ["pause", "resume", "abort", "retry", "approve", "reject", "promote"]
+)
 def test_acts(client: TestClient, house: FakeHouse, verb: str) -> None:
     made = start(client)
     answer = client.post(f"/api/v1/deployments/{made['id']}/{verb}", json={"reason": "why not"})

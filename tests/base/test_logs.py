@@ -27,6 +27,7 @@ TOKEN = f"turnout_0123456789ab_{secrets.token_urlsafe(32)}"
         f"-----BEGIN PRIVATE KEY-----\n{TOKEN[-20:]}\n-----END PRIVATE KEY-----",
         f"Authorization: bearer {TOKEN[-20:]}",
     ],
+    ids=["token", "header", "address", "database", "key", "bearer"],
 )
 def test_secrets_are_taken_out_by_their_look(text: str) -> None:
     stream = io.StringIO()

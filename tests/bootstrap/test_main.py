@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -12,19 +14,29 @@ from typer.testing import CliRunner
 
 from turnout.bootstrap import app
 
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+
+def leaves(group: Any, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command with the words that it is called by."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from leaves(command, *before, name)
+        else:
+            yield (*before, name), command
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_takes_the_common_options(name: str) -> None:
-    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+COMMANDS = dict(leaves(get_command(app)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_takes_the_common_options(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--json", "--server", "--token"} <= options
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_help_is_plain_and_ends_with_what_all_take(name: str) -> None:
-    result = CliRunner().invoke(app, [name, "--help"])
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_help_is_plain_and_ends_with_what_all_take(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0
     before, _, common = result.stdout.partition("Common options:")
     assert before.startswith("Usage: ") and "--json" not in before

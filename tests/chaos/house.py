@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,17 +24,74 @@ MIX = {
 }
 _APP = ("stage", "start", "route", "prune")
 _SITE = ("stage", "site", "bridge", "route", "prune")
+_HALF = '[{weight = 50, hold = "1s", max_hold = "1s", on_unknown = "continue"}]'
+"""Traffic is split for a second; such a short look decides nothing, and it goes on."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """What a scene is made of.
+
+    Attributes:
+        kind: How it is played.
+        what: ``app`` or ``site``.
+        warm: Its ``keep_warm``.
+        status: How it ends.
+        operations: What the agent does in it.
+        settings: Further settings of its project.
+        down: Whether its project does not answer for a while, so that no load is put on it.
+    """
+
+    kind: type[Scene]
+    what: str
+    warm: str
+    status: str
+    operations: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    down: bool = False
+
+
+_ROLLING = {"rollout_strategy": '"rolling"', "run_instances": "2"}
+_CANARY = {
+    "rollout_strategy": '"canary"',
+    "run_instances": "2",
+    "rollout_canary": f"{{steps = {_HALF}, baseline = true, scale = true}}",
+    "rollout_commands": '[{name = "note", command = ["true"]}]',
+}
 SCENES = {
     # Nothing is kept warm, so that what was live is drained and stopped by steps of the plan.
-    "app succeeds": (Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop")),
-    "app turns bad": (Bad, "app", '"900s"', "rolled_back", ("stage", "start", "route", "stop")),
-    "app rolled back": (Rollback, "app", '"0s"', "succeeded", ("stage", "start", "route")),
-    "site succeeds": (Scene, "site", '"900s"', "succeeded", _SITE),
-    "site aborted": (Aborted, "site", '"900s"', "aborted", ("stage", "site", "route")),
-    "site rolled back": (Rollback, "site", '"900s"', "succeeded", ("stage", "bridge", "route")),
-    "first turns bad": (FirstBad, "app", '"900s"', "rolled_back", ("start", "unroute", "stop")),
+    "app succeeds": Cast(Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop")),
+    "app turns bad": Cast(Bad, "app", '"900s"', "rolled_back", ("stage", "start", "route", "stop")),
+    "app rolled back": Cast(Rollback, "app", '"0s"', "succeeded", ("stage", "start", "route")),
+    "site succeeds": Cast(Scene, "site", '"900s"', "succeeded", _SITE),
+    "site aborted": Cast(Aborted, "site", '"900s"', "aborted", ("stage", "site", "route")),
+    "site rolled back": Cast(Rollback, "site", '"900s"', "succeeded", ("stage", "bridge", "route")),
+    "first turns bad": Cast(FirstBad, "app", '"900s"', "rolled_back", ("start", "unroute", "stop")),
+    "app rolls": Cast(
+        Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop"), settings=_ROLLING
+    ),
+    "app rolls and turns bad": Cast(
+        Bad, "app", '"0s"', "rolled_back", ("start", "route", "drain", "stop"), settings=_ROLLING
+    ),
+    "canary succeeds": Cast(
+        Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop", "command"), settings=_CANARY
+    ),
+    "canary turns bad": Cast(
+        Bad, "app", '"900s"', "rolled_back", ("start", "route", "stop"), settings=_CANARY
+    ),
+    "app is recreated": Cast(
+        Scene,
+        "app",
+        '"0s"',
+        "succeeded",
+        (*_APP, "drain", "stop"),
+        settings={"rollout_strategy": '"recreate"', "run_exclusive": "true"},
+        down=True,
+    ),
 }
-"""Name to class, kind of project, keep_warm, status at the end, operations of the agent."""
+"""Name to what it is made of."""
+NOT_IN_PLANS = ("access-log", "router-restart")
+"""What the agent does only when somebody asks for it, tested on its own."""
 
 
 @dataclass
@@ -68,11 +125,12 @@ class House:
 
     def make(self, name: str) -> Scene:
         """Return a scene that has not been learned yet."""
-        kind, what, warm, status, operations = SCENES[name]
-        make = projects.app if what == "app" else projects.site
-        project = make(self.directory, name.replace(" ", "-"), rollout_keep_warm=warm)
-        undone = status in ("rolled_back", "aborted")
-        return kind(self.stand, name, project, status, operations, undone)
+        cast = SCENES[name]
+        make = projects.app if cast.what == "app" else projects.site
+        settings = {"rollout_keep_warm": cast.warm, **cast.settings}
+        project = make(self.directory, name.replace(" ", "-"), **settings)
+        undone = cast.status in ("rolled_back", "aborted")
+        return cast.kind(self.stand, name, project, cast.status, cast.operations, undone)
 
     async def scene(self, name: str) -> Scene:
         """Return a scene, learned when it is first asked for."""
@@ -93,7 +151,7 @@ class House:
         """Return load on the scene's project and on the bystander."""
         bystander = Target("127.0.0.1", self.stand.http_port, host="bystander.localhost")
         targets = [bystander]
-        if scene.name != "first turns bad":
+        if scene.name != "first turns bad" and not SCENES[scene.name].down:
             targets.append(scene.target())
         return Load(targets, rate=RATE, kinds=MIX, slow_s=0.3, stream_s=0.5, timeout_s=20.0)
 

@@ -53,6 +53,8 @@ class FakeServer:
     """Path suffixes whose next request is carried out and its answer lost."""
     cut_events_after: int | None = None
     """The stream is cut once after so many events."""
+    happenings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Further events of every deployment: kind and data."""
     on_events: Callable[[], None] | None = None
     seen: list[Seen] = field(default_factory=list)
     answers: dict[str, Response] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class FakeServer:
     deployments: dict[str, dict[str, Any]] = field(default_factory=dict)
     environments: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, Any] = field(default_factory=dict)
-    """Further GET paths and what they answer."""
+    """Further paths and what they answer."""
     port: int = 0
     scheme: str = "http"
 
@@ -95,6 +97,8 @@ class FakeServer:
                 )
         if seen.method == "GET":
             return self._get(seen)
+        if seen.method == "PUT":
+            return JSONResponse(seen.json)
         key = seen.headers.get("idempotency-key", "")
         if not key:
             return problem(400, "bad-request", "no key")
@@ -158,6 +162,8 @@ class FakeServer:
         if seen.path == "/rollbacks":
             asked = seen.json
             return self.start("rollback", asked["project"], asked["environment"], OLDER, {})
+        if seen.path in self.documents:
+            return JSONResponse(self.documents[seen.path])
         if seen.path in ("/plans", "/rollbacks/plan"):
             return JSONResponse(plan(seen.json))
         return JSONResponse({**self.deployments[parts[1]], "status": "paused"})
@@ -178,6 +184,7 @@ class FakeServer:
 
     def events_of(self, identifier: str) -> list[dict[str, Any]]:
         found: list[tuple[str, dict[str, Any]]] = [("deployment.started", {"status": "running"})]
+        found += self.happenings
         for phase in PHASES:
             found.append(("phase.started", {"phase": phase}))
             step = {"phase": phase, "title": f"do {phase}", "action": "x", "host": "local"}
@@ -241,7 +248,9 @@ class Running:
     def start(self) -> None:
         if self._socket.fileno() < 0:
             self._socket = _listen(self.fake.port)
-        app = Starlette(routes=[Route("/{rest:path}", self.fake.handle, methods=["GET", "POST"])])
+        app = Starlette(
+            routes=[Route("/{rest:path}", self.fake.handle, methods=["GET", "POST", "PUT"])]
+        )
         config = uvicorn.Config(
             app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0, **self._tls
         )

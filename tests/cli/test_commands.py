@@ -31,6 +31,7 @@ def test_rollback_follows_to_its_end(run: Run, fake: FakeServer, site: Path) -> 
         "at": None,
         "only": None,
         "drill": False,
+        "force": False,
         "reason": "bad",
     }
     assert "place the files" in run("rollback", "production", "--plan").stdout
@@ -106,13 +107,14 @@ def test_show(run: Run, fake: FakeServer) -> None:
 def test_hostile_identifiers_never_reach_the_server(
     run: Run, fake: FakeServer, hostile: str
 ) -> None:
-    for command in ("show", "abort", "logs", "events", "pause", "resume", "retry"):
+    acts = ("abort", "pause", "resume", "retry", "approve", "reject", "promote-now")
+    for command in ("show", "logs", "events", *acts):
         result = run(command, "--json", "--", hostile)
         assert result.exit_code == 2
     assert not fake.seen
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "abort", "retry"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "abort", "retry", "approve", "reject"])
 def test_acts(run: Run, fake: FakeServer, verb: str) -> None:
     fake.deployments[ID] = deployment()
     result = run(verb, ID, "--reason", "why not", "--json")
@@ -120,9 +122,15 @@ def test_acts(run: Run, fake: FakeServer, verb: str) -> None:
     assert json.loads(result.stdout)["status"] == "paused"
     (asked,) = fake.requests("POST", f"/{verb}")
     assert asked.json == {"reason": "why not"}
-    assert run(verb, ID).stdout.splitlines()[0] == (
-        f"asked to {verb}: {ID} to shop/production (paused)"
-    )
+    asked = {"approve": "approved", "reject": "rejected"}.get(verb, f"asked to {verb}")
+    assert run(verb, ID).stdout.splitlines()[0] == f"{asked}: {ID} to shop/production (paused)"
+
+
+def test_promote_now_is_the_promote_of_the_api(run: Run, fake: FakeServer) -> None:
+    fake.deployments[ID] = deployment()
+    assert "asked to promote now" in run("promote-now", ID, "--reason", "in a hurry").stdout
+    (asked,) = fake.requests("POST", f"/deployments/{ID}/promote")
+    assert asked.json == {"reason": "in a hurry"}
 
 
 def test_retry_of_what_has_ended_shows_the_new_deployment(run: Run, fake: FakeServer) -> None:
@@ -243,6 +251,7 @@ def test_every_command_takes_the_common_options(run: Run) -> None:
     for name in (
         *("init", "deploy", "plan", "rollback", "status", "list", "show", "releases", "logs"),
         *("events", "pause", "resume", "abort", "retry", "traffic", "doctor", "version"),
+        *("approve", "reject", "promote-now", "replay"),
     ):
         options = {option for parameter in commands[name].params for option in parameter.opts}
         assert {"--json", "--server", "--token"} <= options, name

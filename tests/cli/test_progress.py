@@ -187,3 +187,22 @@ def test_an_event_is_one_readable_line() -> None:
     )
     queued = event_line(event("deployment.queued", by="admin", release="ab" * 32, why=None))
     assert queued.endswith("deployment.queued  by=admin  release=abababababab")
+
+
+def test_a_wait_stands_until_it_is_over() -> None:
+    state = board()
+    state.apply(event("gate.waiting", name="qa", kind_of_gate="approval"))
+    assert f"`turnout approve {state.deployment}`" in state.wait
+    state.apply(event("verdict.changed", verdict="good", reason="fine"))
+    assert "approve" in state.wait, "what happens meanwhile ends no wait"
+    screen = io.StringIO()
+    live = LiveProgress(Console(file=screen, force_terminal=True, width=200, no_color=True))
+    try:
+        live.follow(state)
+        live.event(event("decision.made", what="go-on", weight=5, reason="no worse"))
+    finally:
+        live.close()
+    shown = screen.getvalue()
+    assert "waiting for approval 'qa'" in shown and "decided: go on at 5 %: no worse" in shown
+    assert state.apply(event("deployment.going_on", status="running")) == ""
+    assert state.wait == ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.base.errors import InvalidInput, NotFound
-from turnout.cli import projectfile, workspace
+from turnout.cli import projectfile, tomlfile, workspace
 from turnout.cli.filemodels import json_schema
 from turnout.wire.project import Intent
 
@@ -251,7 +251,7 @@ def test_what_is_no_readable_file_is_refused_at_once(tmp_path: Path, kind: str) 
     elif kind == "dangling link":
         path.symlink_to("gone")
     else:
-        path.write_bytes(b"#" * (projectfile.MAX_BYTES + 1))
+        path.write_bytes(b"#" * (tomlfile.MAX_BYTES + 1))
     (tmp_path / "index.html").touch()
     with pytest.raises(InvalidInput) as caught:
         workspace.open_workspace(tmp_path, "production")

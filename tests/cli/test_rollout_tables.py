@@ -272,6 +272,10 @@ def test_a_hold_for_all_steps_goes_for_the_steps_that_stand_by_default() -> None
         ("[[rollout.gates]]\nname = 'a'\nkind = 'window'\nopens = '8'", "a time of day such as"),
         ("[[rollout.gates]]\nname = 'a'\nkind = 'vote'", 'must be "approval", "command"'),
         (
+            "[[rollout.gates]]\nname = 'a'\nkind = 'window'\ntimezone = 'Europe/Berlim'",
+            "5:12: rollout.gates[0].timezone must be a time zone of the IANA database, such as",
+        ),
+        (
             "[[rollout.commands]]\nname='a'\ncommand=['x']\n[[rollout.commands]]\nname='a'\ncommand=['x']",
             "6:6: two commands are named 'a'",
         ),
@@ -310,11 +314,3 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
     assert Rollout().analysis.alpha == 0.01 and Rollout().analysis.min_requests == 100
     assert Rollout().rolling == wire.RollingSpec(batch=1, max_surge=1, max_unavailable=0)
     assert wire.GateSpec(name="a", kind="approval").timeout == 86400
-
-
-def test_what_does_nothing_yet_is_said() -> None:
-    text = 'project = "shop"\n[static]\n[environments.production]\nwatch = "5m"\n'
-    project = projectfile.parse(text.encode())
-    (remark,) = projectfile.idle(project, "production")
-    assert "'watch' does nothing yet" in remark
-    assert projectfile.idle(project, "staging") == ()

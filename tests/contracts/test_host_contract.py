@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from turnout.base.errors import Conflict, InvalidInput, NotFound, Unreachable, U
 from turnout.targets.agent_host import AgentHost
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
+from turnout.wire import rollout
+from turnout.wire.statistics import BOUNDS_MS
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +44,28 @@ class Setting:
     async def stage(self, scope: str, files: dict[str, str]) -> str:
         return await self.tools.stage(self.host, scope, files)
 
+    async def run_app(self) -> tuple[str, str]:
+        """Stage a server app, route all traffic to its one instance; return release and revision."""
+        release = await self.stage(APP, python_app())
+        await self.host.ensure_instance(instance(APP, release, app()))
+        assert (await self.host.await_ready(ready(APP, release, app()))).verdict == "good"
+        await self.host.route(routing(APP, (release, app(), 100)))
+        return release, app().revision(release)
+
+    async def ask(self, revision: str, times: int = 1) -> None:
+        """Let so many requests reach the app through the router."""
+        # The whole answer is read, for the router times no request that was given up.
+        probe = wire.ProbeWanted(
+            scope=APP, revision=revision, path="/", contains="python 1", through_router=True
+        )
+        for _ in range(times):
+            assert (await self.host.probe(probe)).verdict == "good"
+
+    def ends(self, result: wire.CommandResult) -> None:
+        """Let the command of :func:`command` end with *result* where nothing really runs."""
+        if isinstance(self.host, FakeHost):
+            self.host.results[sys.executable] = result
+
     async def serve(self, scope: str, files: dict[str, str]) -> tuple[str, str]:
         """Stage a static site and make its root; return release and revision."""
         release = await self.stage(scope, files)
@@ -52,6 +78,23 @@ class Setting:
             )
         )
         return release, revision
+
+
+def command(release: str, directory: Path) -> wire.CommandWanted:
+    """Return a command that tells what it finds, and leaves a mark each time that it runs."""
+    program = (
+        "import os, pathlib, sys; open(os.environ['RAN'], 'a').write('once ');"
+        "print(*(p.name for p in pathlib.Path().glob('*.py')), 'there'); sys.exit(3)"
+    )
+    return wire.CommandWanted(
+        scope=APP,
+        id="deployment-1-check",
+        revision=app().revision(release),
+        release=release,
+        command=(sys.executable, "-c", program),
+        variables={"RAN": str(directory / "ran")},
+        timeout=60.0,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +238,129 @@ async def test_a_scope_can_be_taken_off_the_air(setting: Setting) -> None:
     await setting.host.unroute(SITE)
     await setting.host.unroute(SITE)
     assert (await setting.host.facts()).routes == ()
+
+
+async def test_clients_are_told_apart_and_copied_as_asked(setting: Setting) -> None:
+    host = setting.host
+    first, old = await setting.serve(SITE, PAGE)
+    second, new = await setting.serve(SITE, PAGE | {"index.html": "second"})
+    both = routing(SITE, (first, site(), 80), (second, site(), 20))
+    split = wire.Split(
+        candidate=new,
+        baseline=old,
+        sticky=True,
+        testers=(rollout.Tester(cookie="beta", value="1"),),
+    )
+    mirror = wire.Mirror(revision=new, percent=50)
+    await host.route(both.model_copy(update={"split": split, "mirror": mirror}))
+    fact = wire.RouteFact(scope=SITE, weights={old: 80, new: 20}, split=split, mirror=mirror)
+    assert (await host.facts()).routes == (fact,)
+    stranger = "f" * 16
+    for change in (
+        {"split": split.model_copy(update={"candidate": stranger})},
+        {"split": split.model_copy(update={"baseline": stranger})},
+        {"mirror": wire.Mirror(revision=stranger, percent=50)},
+    ):
+        with pytest.raises(InvalidInput):
+            await host.route(both.model_copy(update=change))
+    assert (await host.facts()).routes == (fact,)
+    await host.route(both)
+    (plain,) = (await host.facts()).routes
+    assert (plain.split, plain.mirror) == (None, None)
+
+
+async def test_statistics_tell_what_was_counted_and_used(setting: Setting) -> None:
+    host = setting.host
+    release, revision = await setting.run_app()
+    if isinstance(host, FakeHost):
+        host.made_up.requests = 5
+    before = await host.statistics()
+    assert before.host == "local"
+    assert abs(before.at - time.time()) < 60
+    await setting.ask(revision, 5)
+    async with asyncio.timeout(15):
+        while True:
+            after = await host.statistics()
+            (counted,) = [one for one in after.revisions if one.scope == APP]
+            # The real router tells of latencies a little later than of answers.
+            timed = isinstance(host, FakeHost) or sum(n for _, n in counted.latency)
+            if counted.requests >= 5 and timed in (True, counted.requests):
+                break
+            await asyncio.sleep(0.05)
+    assert (counted.revision, counted.release, counted.weight) == (revision, release, 100)
+    assert counted.by_class["2xx"] == counted.requests
+    assert after.counting_since == before.counting_since != ""
+    assert after.at > before.at
+    (used,) = after.instances
+    assert (used.scope, used.revision, used.index, used.restarts) == (APP, revision, 0, 0)
+    (fact,) = (await host.facts()).instances
+    assert used.started_at == fact.started_at
+    if not isinstance(host, FakeHost):
+        assert {bound for bound, _ in counted.latency} <= set(BOUNDS_MS)
+        assert used.cpu_s > 0
+        assert used.memory_bytes > 1 << 20
+        assert used.open_files > 0
+
+
+async def test_a_command_runs_once_and_is_told_again(setting: Setting, tmp_path: Path) -> None:
+    host = setting.host
+    release = await setting.stage(APP, python_app())
+    setting.ends(wire.CommandResult(exit_code=3, tail=("server.py there",)))
+    wanted = command(release, tmp_path)
+    found = await host.run_command(wanted)
+    assert (found.exit_code, found.timed_out, found.tail) == (3, False, ("server.py there",))
+    assert await host.run_command(wanted) == found
+    with pytest.raises(Conflict):
+        await host.run_command(wanted.model_copy(update={"command": ("another",)}))
+    keep = wire.PruneWanted(scope=APP, releases=(release,), revisions=(wanted.revision,))
+    await host.prune(keep)
+    assert await host.run_command(wanted) == found
+    if not isinstance(host, FakeHost):
+        assert (tmp_path / "ran").read_text() == "once "
+    with pytest.raises(NotFound):
+        unknown = {"id": "another", "release": "0" * 64}
+        await host.run_command(wanted.model_copy(update=unknown))
+
+
+async def test_what_a_command_said_is_forgotten_with_its_revision(
+    setting: Setting, tmp_path: Path
+) -> None:
+    host = setting.host
+    release = await setting.stage(APP, python_app())
+    wanted = command(release, tmp_path)
+    await host.run_command(wanted)
+    await host.prune(wire.PruneWanted(scope=APP, releases=(release,), revisions=()))
+    another = wanted.model_copy(update={"command": (sys.executable, "-c", "pass")})
+    setting.ends(wire.CommandResult(exit_code=0))
+    assert (await host.run_command(another)).exit_code == 0
+
+
+async def test_a_router_is_replaced_and_goes_on(setting: Setting) -> None:
+    host = setting.host
+    _, revision = await setting.run_app()
+    await setting.ask(revision, 3)
+    first = await host.restart_router()
+    await setting.ask(revision, 3)
+    second = await host.restart_router()
+    await setting.ask(revision, 3)
+    assert second.epoch == first.epoch + 1
+    assert first.version == second.version != ""
+    assert first.took_ms >= 0
+    facts = await host.facts()
+    assert facts.router_alive
+    assert facts.routes == (wire.RouteFact(scope=APP, weights={revision: 100}),)
+    assert [one.revision for one in (await host.statistics()).revisions] == [revision]
+
+
+async def test_the_access_log_is_switched_for_one_scope(setting: Setting) -> None:
+    host = setting.host
+    _, revision = await setting.run_app()
+    for on in (True, True, False, False, True):
+        await host.access_log(wire.AccessLogWanted(scope=APP, on=on))
+        await setting.ask(revision)
+    assert (await host.facts()).routes == (wire.RouteFact(scope=APP, weights={revision: 100}),)
+    # A scope that has no routing yet may wish it as well.
+    await host.access_log(wire.AccessLogWanted(scope="other/production", on=True))
 
 
 async def test_prune_keeps_what_is_named_routed_or_claimed_by_others(setting: Setting) -> None:

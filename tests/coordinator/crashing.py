@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from tests.coordinator.goingback import asked
 from tests.coordinator.hosts import GatedHost
 from tests.coordinator.rig import APP, SITE, Rig, kept, launched
 from turnout.base.failpoints import VARIABLE
@@ -27,15 +28,16 @@ async def main(directory: Path, scenario: str, task: str) -> None:
         async with launched(rig):
             if task == "prepare":
                 await rig.run("one", component)
-                await rig.run("two", component)
+                # What is rehearsed is cold, or there would be little to start and to take away.
+                await rig.run("two", component, keep_warm=0.0 if "drill" in scenario else 900.0)
                 return
             with rig.database.reading() as connection:
                 names = connection.execute(deployments.select()).mappings().all()
             deployment = sorted(row["id"] for row in names)[-1]
             if len(names) == 2:
                 deployment = (
-                    await rig.rollback()
-                    if "rollback" in scenario
+                    (await rig.coordinator.rollback(asked(drill="drill" in scenario), "ada")).id
+                    if "rollback" in scenario or "drill" in scenario
                     else await rig.deploy(
                         rig.release("three"),
                         component,

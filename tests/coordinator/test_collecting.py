@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.monitoring.counting import OLD, SCOPE, Host
 from turnout.base import clock
 from turnout.base.database import Database
-from turnout.base.errors import Unreachable
+from turnout.base.errors import NotFound, Unreachable
 from turnout.coordinator import collecting
 from turnout.coordinator.collecting import Collector
 from turnout.monitoring.series import Series
@@ -134,6 +135,29 @@ async def test_a_dead_host_is_asked_more_rarely_and_again_when_it_is_back(
     hosts.dead.clear()
     await _rounds(collector, hosts, 10, later)
     assert _seconds(series)[-1].missing == ()
+
+
+async def test_an_agent_that_cannot_count_yet_is_unavailable_and_named_once(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(collecting.clock, "monotonic", lambda: now[0])
+    hosts = Hosts("one", "two")
+
+    async def ask(name: str) -> HostStatistics:
+        if name == "two":
+            raise NotFound("There is no such path", subject="/wire/v1/statistics")
+        return await hosts.ask(name)
+
+    def later() -> None:
+        now[0] += 1
+
+    collector = Collector(hosts.names, ask, series)
+    with structlog.testing.capture_logs() as lines:
+        await _rounds(collector, hosts, 30, later)
+    assert all(second.missing for second in _seconds(series))
+    assert [(line["event"], line["host"]) for line in lines] == [("collecting.host_silent", "two")]
+    assert "version" in lines[0]["why"]
 
 
 async def test_a_mistake_in_one_answer_stops_nothing(series: Series) -> None:

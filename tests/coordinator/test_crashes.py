@@ -18,7 +18,7 @@ import pytest
 
 from tests.coordinator import crashing
 
-SCENARIOS = ["app", "bad app", "rollback of an app", "bad site"]
+SCENARIOS = ["app", "bad app", "rollback of an app", "drill of an app", "bad site"]
 
 
 def _run(directory: Path, scenario: str, task: str, failpoint: str = "") -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from turnout.base import clock
@@ -12,7 +12,11 @@ from turnout.base.database import Database
 from turnout.base.errors import Conflict, InvalidInput, NotFound
 from turnout.base.ids import new_id
 from turnout.monitoring.events import EventLog
+from turnout.monitoring.fingerprints import ErrorGroup, grouped
+from turnout.monitoring.logsearch import Found, Hit, Query
+from turnout.wire.agent import RouterRestarted
 from turnout.wire.api import (
+    Cause,
     CheckDocument,
     DeploymentDetail,
     DeploymentDocument,
@@ -25,6 +29,9 @@ from turnout.wire.api import (
     RollbackRequest,
     TrafficDocument,
 )
+from turnout.wire.evidence import EvidenceDocument, ReplayDocument, VerdictDocument
+from turnout.wire.rollout import AnalysisSpec
+from turnout.wire.traffic import TrafficHistory
 
 _ENDED = ("succeeded", "failed", "rolled_back", "aborted", "rejected")
 
@@ -38,6 +45,12 @@ class FakeCoordinator:
         self.deployments: dict[str, DeploymentDetail] = {}
         self.calls: list[tuple[str, str]] = []
         self.lines: list[LogEntry] = []
+        self.hits: list[Hit] = []
+        """Lines of instances, oldest first, as a search finds them."""
+        self.queries: list[Query] = []
+        self.policies: list[AnalysisSpec] = []
+        self.rollbacks: list[RollbackRequest] = []
+        self.causes: list[Cause] = []
         self.gate: asyncio.Event | None = None
         """Set: `deploy` waits for it, to be caught in the middle."""
         self.mistake: Exception | None = None
@@ -73,8 +86,12 @@ class FakeCoordinator:
     async def plan_rollback(self, request: RollbackRequest) -> PlanDocument:
         return _plan(request.project, request.environment, self._before(request), "rollback")
 
-    async def rollback(self, request: RollbackRequest, by: str) -> DeploymentDocument:
+    async def rollback(
+        self, request: RollbackRequest, by: str, cause: Cause = "manual"
+    ) -> DeploymentDocument:
         self.calls.append(("rollback", by))
+        self.causes.append(cause)
+        self.rollbacks.append(request)
         return self._start(request.project, request.environment, self._before(request), "rollback")
 
     async def act(self, deployment: str, verb: str, reason: str, by: str) -> DeploymentDocument:
@@ -151,6 +168,57 @@ class FakeCoordinator:
         await self.environment(project, environment)
         return TrafficDocument(project=project, environment=environment, rows=())
 
+    async def traffic_history(
+        self,
+        project: str,
+        environment: str,
+        since: datetime,
+        until: datetime | None = None,
+        resolution: int | None = None,
+    ) -> TrafficHistory:
+        await self.environment(project, environment)
+        return TrafficHistory(
+            project=project, environment=environment, since=since, until=until or clock.now(),
+            resolution_s=resolution or 1,
+        )  # fmt: skip
+
+    async def evidence(self, deployment: str, points: int) -> EvidenceDocument:
+        found = await self.show(deployment)
+        self.calls.append((f"evidence {points}", ""))
+        return EvidenceDocument(
+            deployment=deployment, project=found.project, environment=found.environment,
+            strategy=found.strategy, release=found.release,
+        )  # fmt: skip
+
+    async def replay(self, deployment: str, policy: AnalysisSpec) -> ReplayDocument:
+        await self.show(deployment)
+        self.policies.append(policy)
+        return ReplayDocument(deployment=deployment, verdict=VerdictDocument(verdict="unknown"))
+
+    async def search_logs(self, query: Query) -> Found:
+        self.queries.append(query)
+        hits = [hit for hit in self.hits if query.until is None or hit.line.at < query.until]
+        kept = hits[-query.limit :]
+        return Found(tuple(kept), len(hits), len(kept) == len(hits))
+
+    async def log_errors(self, query: Query) -> tuple[tuple[ErrorGroup, ...], Found]:
+        self.queries.append(query)
+        groups = grouped((hit.host, hit.line) for hit in self.hits)
+        return groups[: query.limit], Found((), len(self.hits), True)
+
+    async def metrics_text(self, accept: str) -> tuple[bytes, str]:
+        return b"turnout_up 1\n", "text/plain; version=0.0.4"
+
+    async def restart_router(self, host: str, by: str) -> RouterRestarted:
+        if host != "local":
+            raise NotFound("There is no such host", subject=host)
+        self.calls.append(("restart_router", by))
+        return RouterRestarted(epoch=2, took_ms=1250.0, version="1.40.0")
+
+    async def access_log(self, project: str, environment: str, on: bool, by: str) -> None:
+        await self.environment(project, environment)
+        self.calls.append((f"access_log {on}", by))
+
     async def logs(self, deployment: str, *, tail: int) -> list[LogEntry]:
         return self.lines[-tail:]
 
@@ -183,7 +251,9 @@ class FakeCoordinator:
             "There is no such environment", subject=f"{request.project}/{request.environment}"
         )
 
-    def _start(self, project: str, environment: str, release: str, kind: str) -> DeploymentDocument:
+    def _start(
+        self, project: str, environment: str, release: str, kind: str, cause: Cause = ""
+    ) -> DeploymentDocument:
         now = clock.now()
         made = DeploymentDetail(
             id=new_id("dep"),
@@ -194,6 +264,7 @@ class FakeCoordinator:
             release=release,
             status="running",
             phase="staging",
+            cause=cause,
             created_at=now,
             started_at=now,
             finished_at=None,

@@ -20,7 +20,7 @@ from turnout.packages.manifest import Manifest, parse
 from turnout.packages.package import PackageReader
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
-from turnout.wire.statistics import HostStatistics
+from turnout.wire.statistics import HostStatistics, InstanceUsage
 
 Key = tuple[str, str]  # scope, revision
 
@@ -36,6 +36,9 @@ class FakeHost(Host):
         made_up: The live traffic that :meth:`statistics` tells of.
         results: What a command ends with, by its first word; 0 where nothing is said.
         commands: What commands ended with, by their id: each ran once.
+        logged: Scopes whose requests are logged.
+        draining: Instances that get no new requests.
+        waiting: Instances that were not ready since they started.
     """
 
     def __init__(self, name: str = "local") -> None:
@@ -47,8 +50,10 @@ class FakeHost(Host):
         self.made_up = MadeUp()
         self.results: dict[str, wire.CommandResult] = {}
         self.commands: dict[str, wire.CommandResult] = {}
+        self._ran: dict[tuple[str, str], wire.CommandWanted] = {}
         self.logged: set[str] = set()
         self.draining: set[tuple[str, str, int]] = set()
+        self.waiting: set[tuple[str, str, int]] = set()
         self._epoch = 0
         self.releases: dict[str, Manifest] = {}
         self.claims: defaultdict[str, set[str]] = defaultdict(set)
@@ -130,8 +135,11 @@ class FakeHost(Host):
     async def ensure_instance(self, wanted: wire.InstanceWanted) -> wire.InstanceFact:
         await self._called("ensure_instance")
         self._require(wanted.release)
-        self.instances[wanted.scope, wanted.revision, wanted.index] = wanted
-        self.draining.discard((wanted.scope, wanted.revision, wanted.index))
+        key = (wanted.scope, wanted.revision, wanted.index)
+        if self.instances.get(key) != wanted:
+            self.waiting.add(key)
+        self.instances[key] = wanted
+        self.draining.discard(key)
         return self._fact(wanted)
 
     async def remove_instances(self, gone: wire.InstanceGone) -> None:
@@ -145,7 +153,12 @@ class FakeHost(Host):
 
     async def await_ready(self, wanted: wire.ReadyWanted) -> wire.ProbeResult:
         await self._called("await_ready")
-        return self._verdict(wanted.scope, wanted.revision)
+        result = self._verdict(wanted.scope, wanted.revision, wanted.index)
+        if result.verdict == "good":
+            admitted = self._keys(wanted.scope, wanted.revision, wanted.index)
+            self.waiting -= admitted
+            self.draining -= admitted
+        return result
 
     async def probe(self, wanted: wire.ProbeWanted) -> wire.ProbeResult:
         await self._called("probe")
@@ -158,6 +171,10 @@ class FakeHost(Host):
         named = {route.revision for route in wanted.revisions}
         if set(wanted.weights) - named:
             raise InvalidInput("A weight names a revision that is not among the revisions")
+        roles = [wanted.split.candidate, wanted.split.baseline] if wanted.split else []
+        roles += [wanted.mirror.revision] if wanted.mirror else []
+        if {role for role in roles if role} - named:
+            raise InvalidInput("Who is split or copied to is not among the revisions")
         for route in wanted.revisions:
             if not self._exists(wanted.scope, route.revision):
                 raise NotFound(
@@ -179,7 +196,11 @@ class FakeHost(Host):
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
         await self._called("drain")
         if wanted.index is not None:
-            self.draining.add((wanted.scope, wanted.revision, wanted.index))
+            drained = self._keys(wanted.scope, wanted.revision, wanted.index)
+            self.waiting -= drained
+            self.draining |= drained
+            if not drained:
+                return wire.Drained(left=0)
         return wire.Drained(left=self.under_way.get(wanted.revision, 0))
 
     async def statistics(self) -> HostStatistics:
@@ -189,14 +210,22 @@ class FakeHost(Host):
             at=time.time(),
             counting_since="1",
             revisions=self.made_up.look(self.routes),
+            instances=tuple(
+                InstanceUsage(scope=scope, revision=revision, index=index, started_at=0.0)
+                for scope, revision, index in self.instances
+            ),
         )
 
     async def run_command(self, wanted: wire.CommandWanted) -> wire.CommandResult:
         await self._called("run_command")
-        self._require(wanted.release)
-        if wanted.id not in self.commands:
+        before = self._ran.get((wanted.scope, wanted.id))
+        if before is None:
+            self._require(wanted.release)
             result = self.results.get(wanted.command[0], wire.CommandResult(exit_code=0))
             self.commands[wanted.id] = result
+            self._ran[wanted.scope, wanted.id] = wanted
+        elif (before.release, before.command) != (wanted.release, wanted.command):
+            raise Conflict("This id names another command", subject=f"{wanted.scope}/{wanted.id}")
         return self.commands[wanted.id]
 
     async def restart_router(self) -> wire.RouterRestarted:
@@ -242,6 +271,11 @@ class FakeHost(Host):
         for revision in found - keep:
             self._drop(scope, revision, None)
             self.lines.pop((scope, revision), None)
+        for key, ran in list(self._ran.items()):
+            if key[0] == scope and ran.revision not in keep:
+                del self._ran[key]
+        if not keep and not wanted.releases:
+            self.logged.discard(scope)
         self.claims[scope] &= set(wanted.releases)
         needed = {release for claim in self.claims.values() for release in claim}
         needed |= {w.release for w in (*self.sites.values(), *self.instances.values())}
@@ -270,6 +304,12 @@ class FakeHost(Host):
             for line in page.lines:
                 yield line
             wanted = wanted.model_copy(update={"cursor": page.cursor, "wait": 20.0})
+
+    def serving(self, scope: str, revision: str) -> builtins.set[int]:
+        """Return the instances of a revision that new requests would reach if it is routed."""
+        found = self._keys(scope, revision)
+        known = found - self.waiting
+        return {index for _, _, index in (known or found) - self.draining}
 
     async def write(self, scope: str, revision: str, text: str, index: int = 0) -> None:
         """Let an instance write a line."""
@@ -301,13 +341,27 @@ class FakeHost(Host):
     def _drop(self, scope: str, revision: str, index: int | None) -> None:
         if index is None:
             self.sites.pop((scope, revision), None)
-        for key in [k for k in self.instances if k[:2] == (scope, revision)]:
-            if index in (None, key[2]):
-                del self.instances[key]
-                self.draining.discard(key)
+        for key in self._keys(scope, revision, index):
+            del self.instances[key]
+            self.draining.discard(key)
+            self.waiting.discard(key)
 
-    def _verdict(self, scope: str, revision: str) -> wire.ProbeResult:
-        if not self._exists(scope, revision):
+    def _keys(
+        self, scope: str, revision: str, index: int | None = None
+    ) -> builtins.set[tuple[str, str, int]]:
+        return {
+            key
+            for key in self.instances
+            if key[:2] == (scope, revision) and index in (None, key[2])
+        }
+
+    def _verdict(self, scope: str, revision: str, index: int | None = None) -> wire.ProbeResult:
+        there = (
+            self._exists(scope, revision)
+            if index is None
+            else bool(self._keys(scope, revision, index))
+        )
+        if not there:
             return wire.ProbeResult(verdict="unknown", reason="nothing of it is here", attempts=0)
         good = wire.ProbeResult(verdict="good", status=200, latency_ms=1.0)
         return self.verdicts.get(revision, good)

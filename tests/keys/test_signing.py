@@ -77,7 +77,11 @@ def test_one_kind_of_statement_is_not_taken_for_another() -> None:
         signing.verify_statement(ENVELOPE, PUBLIC, "application/y")
 
 
-@pytest.mark.parametrize("key", ["", "zz", PUBLIC[:-2], PUBLIC + "00", "\u0661" * 64])
+@pytest.mark.parametrize(
+    "key",
+    ["", "zz", PUBLIC[:-2], PUBLIC + "00", "\u0661" * 64],
+    ids=["empty", "letters", "short", "long", "other digits"],
+)
 def test_a_public_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(InvalidInput):
         signing.verify_statement(ENVELOPE, key, TYPE)

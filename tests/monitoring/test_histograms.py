@@ -50,7 +50,17 @@ def test_the_finer_ladder_of_the_judge_is_known_by_its_bounds() -> None:
 
 
 def test_cumulative_counts() -> None:
-    assert cumulative(((1.0, 2), (5.0, 3), (math.inf, 4))) == ((1.0, 2), (5.0, 5))
+    found = cumulative(((1.0, 2), (5.0, 3), (math.inf, 4)))
+    assert [bound for bound, _ in found] == list(LADDER)
+    assert [count for _, count in found][:5] == [0, 2, 5, 5, 5]
+    assert cumulative(()) == ()
+
+
+def test_cumulative_counts_have_every_bound_that_a_line_may_be_drawn_at() -> None:
+    found = dict(cumulative(((BOUNDS_MS[20], 7),)))
+    assert list(found) == list(BOUNDS_MS)
+    assert found[BOUNDS_MS[19]] == 0
+    assert found[BOUNDS_MS[22]] == 7
 
 
 def test_of_nothing_there_is_no_quantile() -> None:

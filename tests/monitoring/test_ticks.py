@@ -10,6 +10,7 @@ import pytest
 from tests.monitoring.counting import NEW, OLD, SCOPE, Host
 from turnout.base.database import Database
 from turnout.monitoring.analysis.ticks import ArmCounts, Tick
+from turnout.monitoring.histograms import cumulative
 from turnout.monitoring.series import Series
 from turnout.monitoring.ticks import Arm, SecondOf, Ticks
 
@@ -131,7 +132,7 @@ async def test_a_second_as_the_judge_takes_it(series: Series) -> None:
     assert found == Tick(
         at=102.0,
         candidate=ArmCounts(),
-        control=ArmCounts(20, 1, 20, ((5.0, 10), (50.0, 20))),
+        control=ArmCounts(20, 1, 20, cumulative(((5.0, 10), (50.0, 10)))),
         share=0.5,
     )
 

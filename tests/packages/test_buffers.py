@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 
 import pytest
 
-from turnout.packages.buffers import Buffers, giving_back, one_arena, uncollected
+from turnout.packages import buffers
+from turnout.packages.buffers import Buffers, giving_back, keep_small, one_arena, uncollected
 
 
 def test_the_collector_runs_again_when_the_last_is_done() -> None:
@@ -40,9 +43,32 @@ def test_giving_back_changes_neither_results_nor_errors() -> None:
         divide(1, 0)
 
 
+@pytest.mark.anyio
+async def test_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, twice = asyncio.get_running_loop(), asyncio.Event()
+    given: list[int] = []
+
+    def trim(pad: int) -> int:
+        given.append(pad)
+        if len(given) == 2:
+            loop.call_soon_threadsafe(twice.set)
+        return 1
+
+    monkeypatch.setattr(buffers, "_trim", trim)
+    monkeypatch.setattr(buffers, "_REST_S", 0)
+    task = asyncio.create_task(keep_small())
+    async with asyncio.timeout(30):
+        await twice.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def test_a_buffer_is_lent_again() -> None:
-    buffers = Buffers(10)
-    with buffers.lent() as first, buffers.lent() as second:
+    lender = Buffers(10)
+    with lender.lent() as first, lender.lent() as second:
         assert first is not second
-    with buffers.lent() as again:
+    with lender.lent() as again:
         assert again is first or again is second
+        again[:] = b"0123456789"
+        assert bytes(again) == b"0123456789"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.packages.workbench import entry, link, unchecked
 from turnout.base.errors import InvalidInput
+from turnout.packages.assets import RESERVED
 from turnout.packages.limits import Limits
 from turnout.packages.manifest import Entry, manifest_of, parse
 
@@ -17,7 +18,7 @@ NAMES = st.text(
     ),
     min_size=1,
     max_size=12,
-).filter(lambda name: name not in (".", "..") and not name.endswith(".turnout-etag"))
+).filter(lambda name: name not in (".", "..") and not name.endswith(RESERVED))
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 
 
@@ -110,6 +111,7 @@ HOSTILE_PATHS = [
     "d/" + "\u00e9" * 128,
     "/".join(["d" * 100] * 11),
     "index.html.turnout-etag",
+    "index.html.br.turnout-made",
 ]
 
 

@@ -290,8 +290,10 @@ def test_turnoutignore_is_gitignore_and_wins_over_the_defaults(bench: Workbench)
 
 
 def test_an_unreadable_turnoutignore_is_refused(bench: Workbench) -> None:
-    with pytest.raises(InvalidInput, match="not UTF-8"):
-        scan(bench.write("one", {".turnoutignore": b"\xff", "a": b""}))
+    with pytest.raises(InvalidInput, match="not UTF-8") as caught:
+        scan(bench.write("one", {".turnoutignore": b"*.map\n\xff", "a": b""}))
+    assert "line 2 has the byte 0xff" in caught.value.why
+    assert "UTF-8" in caught.value.next_step
     with pytest.raises(InvalidInput, match="Line 2"):
         scan(bench.write("two", {".turnoutignore": b"a\n!\n", "a": b""}))
 

@@ -54,6 +54,21 @@ def test_helpers_write_what_was_scanned(bench: Workbench, monkeypatch: pytest.Mo
     assert bench.host.missing(bench.store.manifest(PROJECT, release)) == []
 
 
+def test_helpers_give_modes_that_the_umask_would_take(bench: Workbench) -> None:
+    source = bench.write("one", FILES)
+    (source / "d1" / "f1").chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        release = bench.upload(scan(source))
+        bench.deploy(release)
+    finally:
+        os.umask(before)
+    tree = bench.host.tree(release)
+    modes = {path: (tree / path).stat().st_mode & 0o777 for path in FILES}
+    assert modes.pop("d1/f1") == 0o755
+    assert set(modes.values()) == {0o644}
+
+
 def test_a_helper_that_dies_costs_only_time(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

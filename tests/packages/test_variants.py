@@ -40,8 +40,8 @@ def test_every_file_gets_an_etag_and_text_gets_variants(bench: Workbench) -> Non
     dressed = dress(root)
     assert (dressed.files, dressed.written) == (3, 2)
     assert (root / "app.js.turnout-etag").read_bytes() == tag(TEXT)
-    assert (root / "app.js.br.turnout-etag").read_bytes() == tag(TEXT, "br")
-    assert (root / "app.js.gz.turnout-etag").read_bytes() == tag(TEXT, "gzip")
+    assert (root / "app.js.br.turnout-made").read_bytes() == tag(TEXT, "br")
+    assert (root / "app.js.gz.turnout-made").read_bytes() == tag(TEXT, "gzip")
     assert brotli.decompress((root / "app.js.br").read_bytes()) == TEXT
     assert gzip.decompress((root / "app.js.gz").read_bytes()) == TEXT
     assert (root / "photo.png.turnout-etag").exists()
@@ -130,7 +130,7 @@ def test_the_bridge_holds_hashed_assets_with_their_sidecars(
         assert (place / path).read_bytes() == content
         assert (place / f"{path}.turnout-etag").read_bytes() == tag(content)
         assert brotli.decompress((place / f"{path}.br").read_bytes()) == content
-        assert (place / f"{path}.gz.turnout-etag").read_bytes() == tag(content, "gzip")
+        assert (place / f"{path}.gz.turnout-made").read_bytes() == tag(content, "gzip")
     assert not (place / "index.html").exists()
     assert not (place / "plain.js").exists()
     again = bridge(place, [new, old])

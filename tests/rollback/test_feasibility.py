@@ -34,8 +34,12 @@ def _ask(
     kept: bool = True,
     hosts: tuple[str, ...] = ("web-1",),
     since: tuple[Passed, ...] = (),
+    lacking: int = 0,
+    forced: bool = False,
 ) -> Feasibility:
-    return rollback.feasibility(state, target, intent, kept=kept, hosts=hosts, since=since)
+    return rollback.feasibility(
+        state, target, intent, kept=kept, hosts=hosts, lacking=lacking, since=since, forced=forced
+    )
 
 
 def test_a_warm_kept_release_is_possible() -> None:
@@ -51,22 +55,37 @@ def test_every_reason_is_told() -> None:
         since=(Passed("dep-1", NEW.release), Passed("dep-2", NEW.release, ("migrate", "mail"))),
     )
     assert not found.ok
-    assert [reason.split(" ")[0] for reason in found.reasons] == [
-        "release",
-        "its",
-        "'migrate'",
-        "'mail'",
-    ]
-    assert "dep-2" in found.reasons[2]
+    assert [reason.split(" ")[0] for reason in found.reasons] == ["release", "its"]
+    assert [reason.split(" ")[0] for reason in found.crossed] == ["'migrate'", "'mail'"]
+    assert "dep-2" in found.crossed[0]
+
+
+def test_only_the_point_of_no_return_can_be_forced() -> None:
+    crossed = (Passed("dep-2", NEW.release, ("migrate",)),)
+    assert not _ask(since=crossed).ok
+    forced = _ask(since=crossed, forced=True)
+    assert forced.ok
+    assert any("migrate" in warning for warning in forced.warnings)
+    assert not _ask(since=crossed, forced=True, kept=False).ok
+
+
+def test_lost_files_matter_where_a_host_lacks_the_release() -> None:
+    bare = _ask(lacking=3)
+    assert not bare.ok
+    assert "3 of its files" in bare.reasons[0]
+    assert "web-1" in bare.reasons[0]
+    holding = replace(STATE, hosts=(replace(HOST, releases=frozenset({OLD.release})),))
+    held = _ask(holding, lacking=3)
+    assert held.ok
+    assert any("3 of its files" in warning for warning in held.warnings)
+    assert _ask(kept=False, lacking=3).reasons == _ask(kept=False).reasons
 
 
 def test_what_is_unusual_is_told() -> None:
-    exclusive = replace(NEW, exclusive=True)
-    warned = _ask(replace(STATE, live=exclusive, domains=("a.example", "b.example"))).warnings
-    assert any("downtime" in warning for warning in warned)
+    warned = _ask(replace(STATE, domains=("a.example", "b.example"))).warnings
     assert any("a.example, b.example" in warning for warning in warned)
-    cold = replace(STATE, hosts=(replace(HOST, instances={}),))
-    assert any("not warm" in warning for warning in _ask(cold).warnings)
+    site = replace(NEW, static=True, instances=0)
+    assert any("a static site" in warning for warning in _ask(replace(STATE, live=site)).warnings)
 
 
 SITE = Intent(project="shop", environment="production", component=Component(static=StaticSpec()))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.routers.sites import NEW, OLD, SCOPE, backend, site
 from turnout.base.errors import Failed, Unreachable
-from turnout.routers import envoy
+from turnout.routers import envoy_changes
 from turnout.routers.envoy import EnvoyRouter
 
 pytestmark = pytest.mark.anyio
@@ -78,10 +78,10 @@ def admin(state: Path) -> Admin:
 @pytest.fixture
 def router(state: Path, admin: Admin, monkeypatch: pytest.MonkeyPatch) -> EnvoyRouter:
     router = EnvoyRouter(state, Path("/tmp/unused"), ("127.0.0.1", 1))
-    monkeypatch.setattr(router, "_admin", admin)
+    monkeypatch.setattr(router._changes, "admin", admin)
     monkeypatch.setattr(router._process, "running", lambda: True)
-    monkeypatch.setattr(envoy, "ACKNOWLEDGE_TIMEOUT_S", 0.2)
-    router._restore_files()
+    monkeypatch.setattr(envoy_changes, "ACKNOWLEDGE_TIMEOUT_S", 0.2)
+    router._changes.restore()
     return router
 
 

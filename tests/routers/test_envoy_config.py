@@ -88,7 +88,7 @@ def test_streams_and_uploads_have_no_deadline_and_bodies_no_buffer() -> None:
     assert {action["timeout"] for action in actions} == {"0s"}
     retried = config["virtual_hosts"][0]["retry_policy"]["retry_on"].split(",")
     assert set(retried) == {"connect-failure", "refused-stream", "reset-before-request"}
-    text = json.dumps(bootstrap(("127.0.0.1", 80), Path("/a"), Path("/c"), Path("/r")))
+    text = json.dumps(bootstrap(("127.0.0.1", 80), Path("/a"), Path("/c"), Path("/r"), Path("/l")))
     assert '"stream_idle_timeout": "0s"' in text
     assert "buffer.v3" not in text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -75,6 +76,18 @@ async def test_its_own_end_leaves_no_zombie(case: Case) -> None:
     assert await process.wait_gone(10)
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+
+
+async def test_its_end_is_told_to_whoever_waits(case: Case) -> None:
+    with anyio.fail_after(10):
+        await case.object().ended()
+    pid = case.spawn(SLEEPER)
+    others = [asyncio.create_task(case.object().ended()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in others)
+    os.kill(pid, signal.SIGKILL)
+    with anyio.fail_after(10):
+        await asyncio.gather(*others)
 
 
 async def test_what_ignores_sigterm_is_killed(case: Case) -> None:

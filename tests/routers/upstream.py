@@ -34,6 +34,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    cookies: list[str] = field(default_factory=list)
 
 
 class Upstream:
@@ -43,6 +44,9 @@ class Upstream:
         self.name = name
         self.address = ""
         self.extra_headers: dict[str, str] = {}
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.gate = asyncio.Event()
+        self.failing = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -78,7 +82,10 @@ class Upstream:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")[:-2]
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-        path = first.split()[1]
+        method, path = first.split()[:2]
+        self.seen.append((method, path, headers))
+        if path.startswith("/wait"):
+            await self.gate.wait()
         if headers.get("upgrade", "").lower() == "websocket":
             await self._echo(reader, writer, headers["sec-websocket-key"])
             return False
@@ -92,7 +99,7 @@ class Upstream:
         if path.startswith("/events"):
             await self._events(writer)
             return True
-        status = int(path.rpartition("=")[2]) if "status=" in path else 200
+        status = int(path.rpartition("=")[2]) if "status=" in path else 500 if self.failing else 200
         document = {"name": self.name, "length": length, "path": path, "headers": headers}
         body = json.dumps(document).encode()
         extra = "".join(f"{k}: {v}\r\n" for k, v in self.extra_headers.items())
@@ -176,7 +183,8 @@ class Client:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")[:-2]
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-        return Answer(int(first.split()[1]), headers)
+        cookies = [line.partition(":")[2].strip() for line in lines if _is_cookie(line)]
+        return Answer(int(first.split()[1]), headers, cookies=cookies)
 
     async def get(
         self, path: str = "/", headers: Mapping[str, str] | None = None, method: str = "GET"
@@ -203,6 +211,8 @@ class Client:
             await asyncio.sleep(pause_s)
         answer = await self.answer(reader)
         answer.body = await read_body(reader, answer.headers)
+        if answer.headers.get("connection") == "close":
+            await self.close()
         return answer
 
     async def event(self) -> str:
@@ -242,6 +252,10 @@ class Client:
             with contextlib.suppress(OSError):
                 await self.streams[1].wait_closed()
             self.streams, self.pending = None, b""
+
+
+def _is_cookie(line: str) -> bool:
+    return line.lower().startswith("set-cookie:")
 
 
 async def ask_once(

@@ -34,7 +34,7 @@ Handler = Callable[[Request], Awaitable[BaseModel | None]]
 _log = structlog.get_logger()
 _ROOT = f"/wire/v{wire.VERSION}"
 # Asked often and changing nothing; they would drown the rest of the log.
-_QUIET = {"hello", "facts", "traffic", "logs"}
+_QUIET = {"hello", "facts", "traffic", "statistics", "logs"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def build_app(agent: Agent, authenticate: Authenticate, closing: Closing) -> Sta
     routes = [
         _route("/wire/hello", "GET", "hello", face.hello, authenticate),
         _route(f"{_ROOT}/facts", "GET", "facts", face.facts, authenticate),
+        _route(f"{_ROOT}/statistics", "GET", "statistics", face.statistics, authenticate),
+        _route(f"{_ROOT}/router/restart", "POST", "restart", face.restart, authenticate),
         _route(f"{_ROOT}/stage", "POST", "stage", face.stage, authenticate),
         _route(f"{_ROOT}/halt", "POST", "halt", face.halt, authenticate),
         _route(_scoped("lacking"), "POST", "lacking", face.lacking, authenticate),
@@ -82,11 +84,13 @@ class _Face:
             "bridge": _does(wire.BridgeWanted, agent.bridge),
             "instance": _does(wire.InstanceWanted, agent.ensure_instance),
             "remove": _does(wire.InstanceGone, agent.remove_instances),
+            "access-log": _does(wire.AccessLogWanted, agent.access_log),
             "route": _does(wire.RoutesWanted, agent.route),
             "prune": _does(wire.PruneWanted, agent.prune),
             "ready": self._waits(wire.ReadyWanted, agent.await_ready),
             "probe": self._waits(wire.ProbeWanted, agent.probe),
             "drain": self._waits(wire.DrainWanted, agent.drain),
+            "command": self._waits(wire.CommandWanted, agent.run_command),
             "logs": self._waits(wire.LogsWanted, agent.logs),
         }
 
@@ -95,6 +99,12 @@ class _Face:
 
     async def facts(self, _request: Request) -> BaseModel:
         return await self._agent.facts()
+
+    async def statistics(self, _request: Request) -> BaseModel:
+        return await self._agent.statistics()
+
+    async def restart(self, _request: Request) -> BaseModel:
+        return await self._agent.restart_router()
 
     async def halt(self, _request: Request) -> None:
         await self._agent.halt()

@@ -7,14 +7,12 @@ done and the answer was not yet sent.
 from __future__ import annotations
 
 OPERATIONS = (
-    *("stage", "site", "bridge", "start", "stop", "route", "unroute", "prune"),
-    "drain",
+    *("stage", "site", "bridge", "start", "ready", "stop", "route", "unroute", "prune"),
+    *("drain", "command", "restart", "accesslog"),
 )
 
 NAMES: tuple[str, ...] = tuple(
     f"agent.{operation}.{moment}"
     for operation in OPERATIONS
     for moment in ("before", "inside", "after")
-    # Draining changes nothing, so there is no half of it.
-    if (operation, moment) != ("drain", "inside")
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from turnout.packages import variants
-from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, etag
+from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, RESERVED, VARIANT_SUFFIX, etag
 from turnout.packages.disk import explained
 from turnout.packages.pipeline import in_order
 from turnout.packages.sidecars import dress_file
@@ -21,7 +21,7 @@ from turnout.packages.walking import Descent
 _UNDER_WAY = 8
 _SIDECARS = (
     ETAG_SUFFIX,
-    *(suffix + end for suffix in ENCODINGS.values() for end in ("", ETAG_SUFFIX)),
+    *(suffix + end for suffix in ENCODINGS.values() for end in ("", *RESERVED)),
 )
 
 
@@ -66,7 +66,7 @@ def _take_over(
     root: Path, digests: Mapping[str, str], before: Path, known: Mapping[str, str]
 ) -> list[str]:
     """Link the sidecars of what did not change; return the files that are still to be dressed."""
-    files = [path for path in digests if not path.endswith(ETAG_SUFFIX)]
+    files = [path for path in digests if not path.endswith(RESERVED)]
     left = []
     try:
         with Descent(before) as there, Descent(root) as here:
@@ -100,7 +100,7 @@ def _link_sidecars(there: Descent, here: Descent, path: str, digest: str) -> boo
             variant = name + suffix
             try:
                 # The ETag first: by it a variant is known as ours.
-                _link(source, sink, variant + ETAG_SUFFIX)
+                _link(source, sink, variant + VARIANT_SUFFIX)
             except FileNotFoundError:
                 continue  # compressing it was not worth it
             _link(source, sink, variant)

@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import turnout
-from turnout.agent import binaries, cgroups, logpages, places, probes, readiness
+from turnout.agent import binaries, cgroups, logpages, places, probes, renewing
+from turnout.agent.accesslogs import AccessLogs
+from turnout.agent.admission import Admission
+from turnout.agent.commands import Commands
+from turnout.agent.counting import Counting
 from turnout.agent.instances import Instances
 from turnout.agent.paths import Layout
 from turnout.agent.places import Origin, Place
 from turnout.agent.probes import Question
 from turnout.agent.pruning import Pruning
-from turnout.agent.readiness import Watched
 from turnout.agent.routing import Routing
 from turnout.agent.staging import Staging
 from turnout.agent.trees import Trees
@@ -28,6 +31,7 @@ from turnout.base.failpoints import reached
 from turnout.packages.hosting import HostReleases
 from turnout.routers.port import Router
 from turnout.wire import agent as wire
+from turnout.wire.statistics import HostStatistics
 
 TAIL = 20
 """Log lines that go with a bad verdict."""
@@ -55,11 +59,24 @@ class Agent:
         layout.make()
         self._releases = HostReleases(layout.releases)
         self._trees = Trees(layout, self._releases)
-        self._instances = Instances(layout, self._trees, cgroups.delegated())
+        self._instances = Instances(
+            layout, self._trees, cgroups.delegated(), lambda: self._routing.reconcile()
+        )
         self._staging = Staging(layout, self._releases, self._trees)
         self._routing = Routing(layout, self._instances, self._trees, origin, router)
+        self._admission = Admission(self._instances, self._trees, origin, self._routing, router)
+        self._commands = Commands(layout, self._trees)
+        self._access_logs = AccessLogs(layout, self._routing)
+        self._counting = Counting(name, self._instances, self._routing, router)
         self._pruning = Pruning(
-            layout, self._releases, self._trees, self._instances, self._routing, self._staging
+            layout,
+            self._releases,
+            self._trees,
+            self._instances,
+            self._routing,
+            self._staging,
+            self._commands,
+            self._access_logs,
         )
         self._upkeep = Upkeep(self._instances, self._routing, origin, router)
         self._binaries: tuple[wire.BinaryFact, ...] = ()
@@ -73,13 +90,19 @@ class Agent:
         """
         await asyncio.to_thread(self._releases.sweep)
         await asyncio.to_thread(self._trees.sweep)
+        await asyncio.to_thread(self._commands.sweep)
+        self._commands.adopt()
         await self._upkeep.begin()
         self._binaries = tuple(map(_binary_fact, await asyncio.to_thread(binaries.describe)))
 
     async def keep_up(self) -> None:
         """Finish interrupted removals, then look after every process until cancelled."""
         await self._instances.finish_removals()
-        await self._upkeep.run()
+        renewal = asyncio.create_task(renewing.renew(self._router))
+        try:
+            await self._upkeep.run()
+        finally:
+            renewal.cancel()
 
     def hello(self) -> wire.Hello:
         """Return who answers."""
@@ -133,7 +156,7 @@ class Agent:
         return await self._instances.ensure(wanted)
 
     async def remove_instances(self, gone: wire.InstanceGone) -> None:
-        """Stop instances, or remove a static root.
+        """Stop instances, which get no requests any more by then, or remove a static root.
 
         Raises:
             Conflict: The revision still has traffic.
@@ -144,16 +167,15 @@ class Agent:
                 subject=f"{gone.scope}/{gone.revision}",
                 next_step="Route its traffic elsewhere first.",
             )
+        await self._admission.take_out(gone)
         await self._instances.remove(gone.scope, gone.revision, gone.index, gone.grace)
         if gone.index is None:
             await self._trees.remove_site(gone.scope, gone.revision)
 
     async def await_ready(self, wanted: wire.ReadyWanted) -> wire.ProbeResult:
-        """Wait until a revision is healthy, or is known never to be."""
-        scope, revision = wanted.scope, wanted.revision
-        found = [self._watched(place, scope, revision) for place in self._places(scope, revision)]
-        result = await readiness.await_ready(found, wanted.health)
-        return await self._with_log(result, scope, revision)
+        """Wait until a revision or an instance is healthy and gets requests, or never will."""
+        result = await self._admission.await_ready(wanted)
+        return await self._with_log(result, wanted.scope, wanted.revision)
 
     async def probe(self, wanted: wire.ProbeWanted) -> wire.ProbeResult:
         """Ask every place of a revision once; the worst answer counts."""
@@ -202,11 +224,8 @@ class Agent:
         await self._routing.unroute(scope)
 
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
-        """Wait for the requests of a revision to end."""
-        await reached("agent.drain.before")
-        left = await self._router.wait_idle(wanted.scope, wanted.revision, wanted.deadline)
-        await reached("agent.drain.after")
-        return wire.Drained(left=left)
+        """Wait for the requests of a revision to end, or of one instance of it."""
+        return await self._admission.drain(wanted)
 
     async def traffic(self, scope: str) -> wire.TrafficReport:
         """Return what the router counted for every revision of a scope."""
@@ -232,6 +251,29 @@ class Agent:
             ),
         )
 
+    async def statistics(self) -> HostStatistics:
+        """Return everything that is counted on this host."""
+        return await self._counting.statistics()
+
+    async def run_command(self, wanted: wire.CommandWanted) -> wire.CommandResult:
+        """Run a command once, or tell how it ended."""
+        return await self._commands.run(wanted)
+
+    async def restart_router(self) -> wire.RouterRestarted:
+        """Replace the router's process by a fresh one that obeys what every scope wants."""
+        await reached("agent.restart.before")
+        found = await self._router.restart()
+        await reached("agent.restart.inside")
+        await self._routing.reconcile(force=True)
+        await reached("agent.restart.after")
+        return wire.RouterRestarted(
+            epoch=found.epoch, took_ms=round(found.took_s * 1000, 3), version=found.version
+        )
+
+    async def access_log(self, wanted: wire.AccessLogWanted) -> None:
+        """Switch the access log of a scope on or off."""
+        await self._access_logs.switch(wanted)
+
     async def prune(self, wanted: wire.PruneWanted) -> wire.Pruned:
         """Remove what a scope needs no longer."""
         return await self._pruning.prune(wanted)
@@ -241,20 +283,17 @@ class Agent:
         return await logpages.page(self._layout, wanted)
 
     async def halt(self) -> None:
-        """End the router, the origin and every instance; the next agent starts them again."""
+        """End the router, the origin, every instance and every command.
+
+        The next agent starts them again, but for the commands: none is begun twice.
+        """
         await self._upkeep.rest()
         await self._router.stop()
         await self._origin.stop()
-        await self._instances.halt()
+        await asyncio.gather(self._instances.halt(), self._commands.halt())
 
     def _places(self, scope: str, revision: str) -> list[Place]:
         return places.of(self._instances, self._trees, self._origin, scope, revision)
-
-    def _watched(self, place: Place, scope: str, revision: str) -> Watched:
-        index = place.index
-        if index is None:
-            return Watched(place)
-        return Watched(place, lambda: self._instances.one(scope, revision, index))
 
     def _through_router(
         self, scope: str, revision: str, question: Question

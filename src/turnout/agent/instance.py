@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from turnout.agent import keepers, records
 from turnout.agent.launch import Record, Status
 from turnout.wire import agent as wire
+
+Admission = Literal["waiting", "admitted", "draining"]
+"""Whether the router sends an instance requests: not yet, yes, or only no new ones any more."""
 
 PORT_ATTEMPTS = 3
 """Ports that are tried after the first turned out to be taken."""
@@ -22,12 +26,14 @@ class Instance:
         record: What is wanted.
         status: What its keeper last said.
         kept: Whether its keeper lives.
+        admission: Whether it gets requests.
     """
 
     directory: Path
     record: Record
     status: Status
     kept: bool
+    admission: Admission = "admitted"
 
     @property
     def exhausted(self) -> bool:
@@ -52,6 +58,7 @@ class Instance:
             restarts=status.restarts,
             exit_code=status.exit_code,
             started_at=status.started_at,
+            draining=self.admission == "draining",
         )
 
 
@@ -68,5 +75,28 @@ def read(directory: Path, *, even_if_gone: bool = False) -> Instance | None:
         return None
     status = records.read_as(directory / "status.json", Status) or Status()
     return Instance(
-        directory, record, status, keepers.holder(directory / "keeper.lock") is not None
+        directory,
+        record,
+        status,
+        keepers.holder(directory / "keeper.lock") is not None,
+        _admission(directory),
     )
+
+
+def admit(directory: Path, admission: Admission) -> None:
+    """Write down whether the instance in *directory* gets requests.
+
+    It stands beside the record, so it outlives crashes of the app, its keeper, the agent and
+    the machine: an app that is started again where it was keeps its place in the router, which
+    tries another instance when a connection is refused.
+
+    Raises:
+        Exhausted: The disk is full; what was written before stays.
+    """
+    records.write(directory / "admission.json", {"state": admission})
+
+
+def _admission(directory: Path) -> Admission:
+    """Return what :func:`admit` wrote; an instance of an agent that wrote nothing has requests."""
+    state = (records.read(directory / "admission.json") or {}).get("state")
+    return cast(Admission, state) if state in get_args(Admission) else "admitted"

@@ -11,27 +11,49 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import structlog
+
 from turnout.agent import cgroups, keepers, ports, records, strays
-from turnout.agent.instance import Instance, read
+from turnout.agent.instance import Admission, Instance, admit, read
 from turnout.agent.launch import Record, keeper_spec, key_of
 from turnout.agent.paths import UNFINISHED, Layout, revisions, scopes
 from turnout.agent.trees import Trees
-from turnout.base.errors import Conflict
+from turnout.base.errors import Conflict, TurnoutError
 from turnout.base.failpoints import reached
 from turnout.packages.disk import remove_tree
 from turnout.wire import agent as wire
 
+_log = structlog.get_logger()
+
+
+async def _nobody() -> None:
+    """Tell no router."""
+
 
 class Instances:
-    """Every instance of this agent."""
+    """Every instance of this agent.
 
-    def __init__(self, layout: Layout, trees: Trees, cgroup: Path | None = None) -> None:
+    Args:
+        layout: Where it keeps what.
+        trees: Where the copies of releases come from that instances run in.
+        cgroup: The delegated control group, if there is one.
+        tell_router: Makes the router obey what stands on disk, and returns when it does.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        trees: Trees,
+        cgroup: Path | None = None,
+        tell_router: Callable[[], Awaitable[object]] = _nobody,
+    ) -> None:
         self._layout = layout
         self._trees = trees
         self._cgroup = cgroup
+        self._tell_router = tell_router
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._choosing = asyncio.Lock()
         self._ensuring: Counter[tuple[str, str]] = Counter()
@@ -54,7 +76,9 @@ class Instances:
     async def ensure(self, wanted: wire.InstanceWanted) -> wire.InstanceFact:
         """Make an instance run; return when its process was launched.
 
-        The same request again changes nothing; another specification replaces what runs.
+        The same request again changes nothing but that an instance that drains gets requests
+        again; another specification replaces what runs.  What was launched afresh gets requests
+        from the next :meth:`set_admission` on.
 
         Raises:
             NotFound: The release is not on this host.
@@ -93,6 +117,20 @@ class Instances:
         await self._remove_unused_app(scope, revision)
         await reached("agent.stop.after")
 
+    async def set_admission(
+        self, scope: str, revision: str, index: int, admission: Admission
+    ) -> Instance | None:
+        """Write down whether an instance gets requests; telling the router is left to the caller.
+
+        Returns:
+            The instance as it was before, or None if it is not wanted.
+        """
+        async with self._locks[f"{scope}/{revision}/{index}"]:
+            found = self.one(scope, revision, index)
+            if found is not None and found.admission != admission:
+                admit(found.directory, admission)
+            return found
+
     async def finish_removals(self) -> None:
         """Complete the removals that a crash interrupted."""
         for scope in scopes(self._layout.instances):
@@ -108,10 +146,18 @@ class Instances:
         found = read(directory)
         same = found is not None and found.record.wanted == wanted
         if found and same and found.kept:
+            if found.admission == "draining":
+                admit(directory, "admitted")
+                await self._tell_router()
             return
+        if found and (not same or found.admission == "draining"):
+            admit(directory, "waiting")
+            await self._tell_router()
         if found and not same:
             await keepers.stop(directory / "spec.json", found.record.wanted.run.stop_grace)
         tree = await self._trees.app(wanted.scope, wanted.revision, wanted.release)
+        if found is None:
+            admit(directory, "waiting")
         port = found.record.port if found and same else None
         await self._write(directory, wanted, tree, port=port)
         await reached("agent.start.inside")
@@ -171,15 +217,23 @@ class Instances:
         """
         async with self._locks["/".join(directory.parts[-4:])]:
             if not again or read(directory) is None:
-                await self._remove(directory, grace)
+                await self._remove(directory, grace, again=again)
 
-    async def _remove(self, directory: Path, grace: float | None) -> None:
+    async def _remove(self, directory: Path, grace: float | None, *, again: bool = False) -> None:
         found = read(directory, even_if_gone=True)
         if grace is None:
             grace = found.record.wanted.run.stop_grace if found else 0.0
         if directory.exists():
             records.write(directory / "gone", {"grace": grace})
         await reached("agent.stop.inside")
+        try:
+            # What is marked so is no address of its revision any more.
+            await self._tell_router()
+        except TurnoutError as error:
+            # Whoever asked for it asks again; what a crash left over has nobody who would.
+            if not again:
+                raise
+            _log.error("routing.refused", why=str(error))
         await keepers.stop(directory / "spec.json", grace)
         await strays.kill(directory / "home")
         if found and found.record.address.startswith("unix:"):

@@ -1,5 +1,8 @@
 """The keeper: a small program that owns one instance of a server app from start to end.
 
+It also runs a command once (a spec that names a ``begun`` file): that file is made before the
+command begins, so that no keeper ever begins it again.
+
 Run by :mod:`turnout.agent.keepers` as ``python -I -S`` in a session of its own, with the
 standard library only, so that it stays small and outlives the agent.  It holds the app's pipes, writes its
 log, starts it again when it exits, and reports in a status file.  While it lives it holds a
@@ -7,7 +10,7 @@ lock; SIGTERM ends the app, then the keeper.  One thread, so that forking is saf
 ``PR_SET_PDEATHSIG`` means the keeper's own death.
 """
 
-# ruff: noqa: PTH105, PTH108, PTH123
+# ruff: noqa: PTH105, PTH108, PTH120, PTH123
 # pathlib would cost the keeper of every instance a megabyte.
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ def main(arguments: list[str]) -> int:
     lock = _locked(spec["lock"])
     if lock is None:
         return errno.EAGAIN
+    if spec.get("begun") and not _is_first(spec["begun"]):
+        return errno.EEXIST
     Keeper(spec).run()
     return 0
 
@@ -58,6 +63,10 @@ class Keeper:
         self._memory_at = 0.0
         self._steady_at = 0.0
         self._finished = False
+        self._once = bool(spec.get("begun"))
+        self._began_at = 0.0
+        self._expires_at: float | None = None
+        self._known = False
         self._status: dict[str, Any] = {
             "state": "starting",
             "keeper": os.getpid(),
@@ -68,10 +77,12 @@ class Keeper:
             "exit_code": None,
             "started_at": None,
             "error": "",
+            "timed_out": False,
+            "took_s": 0.0,
         }
 
     def run(self) -> None:
-        """Keep the app until SIGTERM, or until its port turns out to be taken."""
+        """Keep the app until SIGTERM, until its port turns out to be taken, or once to its end."""
         reader = _wake_on_signals(self._on_signal)
         self._selector.register(reader, selectors.EVENT_READ)
         offspring.adopt_orphans()
@@ -89,14 +100,16 @@ class Keeper:
             self._read(reader)
             if reader in self._streams:
                 self._close(reader)
-        self._report("port-taken" if self._status["state"] == "port-taken" else "stopped")
+        taken = self._status["state"] == "port-taken"
+        self._report("port-taken" if taken else "ended" if self._known else "stopped")
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if number == signal.SIGTERM:
             self._stopping = True
 
     def _patience(self) -> float | None:
-        times = [at for at in (self._kill_at, self._start_at) if at is not None]
+        waits = (self._kill_at, self._start_at, self._expires_at)
+        times = [at for at in waits if at is not None]
         if self._pid and self._spec.get("memory_bytes") and not self._spec.get("cgroup"):
             times.append(self._memory_at)
         if self._status["crashes"] and self._pid:
@@ -107,6 +120,10 @@ class Keeper:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if self._expires_at is not None and now >= self._expires_at:
+            self._expires_at = None
+            self._note(f"still running after {self._spec['timeout']:g} s: ended")
+            self._status["timed_out"] = self._stopping = True
         if self._stopping and self._kill_at is None:
             self._stop(now)
         if self._stopping:
@@ -150,6 +167,9 @@ class Keeper:
             self._streams[reader] = (stream, Lines())
             self._selector.register(reader, selectors.EVENT_READ)
         self._pid = pid
+        self._began_at = time.monotonic()
+        if self._once:
+            self._expires_at = self._began_at + float(self._spec["timeout"])
         self._steady_at = time.monotonic() + STEADY_AFTER
         self._memory_at = time.monotonic() + MEMORY_EVERY
         if problem:
@@ -181,6 +201,9 @@ class Keeper:
             if reader in self._streams and not self._stopping:
                 self._close(reader)
         self._status["exit_code"] = code
+        if self._once:
+            self._ended()
+            return
         if self._stopping:
             self._note(f"ended, {_how(code)}")
             self._report("stopping", pid=None, ticks=None)
@@ -191,6 +214,13 @@ class Keeper:
         self._status.update(crashes=crashes, restarts=self._status["restarts"] + 1)
         self._start_at = time.monotonic() + pause
         self._report("exited", pid=None, ticks=None)
+
+    def _ended(self) -> None:
+        """Note how a command ended; what somebody else stopped half-way did not end by itself."""
+        self._expires_at = None
+        self._status["took_s"] = round(time.monotonic() - self._began_at, 3)
+        self._known = not self._stopping or self._status["timed_out"]
+        self._finished = not self._stopping
 
     def _stop(self, now: float) -> None:
         grace = float(self._spec["stop_grace"])
@@ -261,6 +291,20 @@ def _locked(path: str) -> int | None:
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
     return None
+
+
+def _is_first(path: str) -> bool:
+    """Return whether *path* was not there; it is on the disk before the command begins."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return True
 
 
 def _wake_on_signals(handler: Any) -> int:

@@ -95,6 +95,13 @@ async def stop(spec: Path, grace: float) -> None:
     reap()
 
 
+async def ended(lock: Path) -> None:
+    """Return when no keeper holds *lock*."""
+    while (pid := holder(lock)) is not None:
+        await _gone(pid, 1.0)
+    reap()
+
+
 def reap() -> None:
     """Collect keepers of ours that have ended, so that none stays a zombie."""
     _children[:] = [child for child in _children if child.poll() is None]

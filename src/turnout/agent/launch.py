@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Record(Message):
 
 
 class Status(Report):
-    """What a keeper last said of its app."""
+    """What a keeper last said of its app, or of the command that it ran."""
 
     state: str = "starting"
+    keeper: int | None = None
+    """The keeper's own process."""
     pid: int | None = None
     ticks: int | None = None
     restarts: int = 0
@@ -39,6 +42,8 @@ class Status(Report):
     started_at: float | None = None
     error: str = ""
     """Why the command could not be executed."""
+    timed_out: bool = False
+    took_s: float = 0.0
 
 
 def key_of(wanted: wire.InstanceWanted) -> str:
@@ -89,27 +94,40 @@ def keeper_spec(
 def environment(
     wanted: wire.InstanceWanted, directory: Path, *, port: int | None, socket: Path | None
 ) -> dict[str, str]:
-    """Return the whole environment of the app; nothing of the agent's own but PATH gets in.
-
-    The project's variables come before the defaults of PATH and LANG, and after what only the
-    host can know.
-    """
-    project, _, name = wanted.scope.partition("/")
+    """Return the whole environment of the app: its surroundings, and where it shall listen."""
     if socket is not None and wanted.run.socket_env is not None:
         listen = {wanted.run.socket_env: str(socket)}
     else:
         listen = {wanted.run.port_env: str(port)}
     return {
+        **surroundings(wanted.scope, wanted.release, wanted.run.variables, directory),
+        "TURNOUT_INSTANCE": key_of(wanted),
+        **listen,
+    }
+
+
+def surroundings(
+    scope: str, release: str, variables: Mapping[str, str], directory: Path
+) -> dict[str, str]:
+    """Return what every program of a release is given; nothing of the agent's own but PATH.
+
+    The project's variables come before the defaults of PATH and LANG, and after what only the
+    host can know.
+
+    Args:
+        variables: Those of the project.
+        directory: Holds its private ``home`` and ``tmp``.
+    """
+    project, _, name = scope.partition("/")
+    return {
         "PATH": search_path(os.environ.get("PATH", _PATH)),
         "LANG": "C.UTF-8",
-        **wanted.run.variables,
+        **variables,
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
         "TURNOUT_PROJECT": project,
         "TURNOUT_ENVIRONMENT": name,
-        "TURNOUT_RELEASE": wanted.release,
-        "TURNOUT_INSTANCE": key_of(wanted),
-        **listen,
+        "TURNOUT_RELEASE": release,
     }
 
 

@@ -23,6 +23,7 @@ from turnout.base import logs
 from turnout.base.errors import Conflict, InvalidInput
 from turnout.base.installed import installed
 from turnout.base.rundir import private_directory
+from turnout.packages.buffers import keep_small, one_arena
 from turnout.routers.envoy import EnvoyRouter
 
 THREADS = 32
@@ -48,6 +49,7 @@ def run(
         Conflict: Another agent runs on this data, or the router's port is taken.
         Failed: The router or the static origin cannot start.
     """
+    one_arena()
     os.umask(0o077)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     data = data.resolve()
@@ -80,6 +82,7 @@ async def _run(
         asyncio.create_task(serving.serve(sockets=[listener])),
         asyncio.create_task(agent.keep_up()),
         asyncio.create_task(ending.wait()),
+        asyncio.create_task(keep_small()),
     ]
     records.write(
         layout.data / "agent.json",
@@ -92,6 +95,7 @@ async def _run(
     serving.should_exit = True
     socket.unlink(missing_ok=True)
     tasks[1].cancel()
+    tasks[3].cancel()
     results = await asyncio.gather(*tasks[:2], return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):

@@ -50,13 +50,24 @@ def launch(spec: dict[str, Any], out: int, err: int) -> tuple[int, str]:
     return pid, problem.decode(errors="replace")
 
 
-def descendants() -> list[int]:
-    """Return every process under the keeper; as a subreaper it keeps orphans too."""
-    parents: dict[int, int] = {}
+def parents() -> dict[int, int]:
+    """Return the parent of every process of this machine that is no zombie."""
+    found: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (fields := _stat(int(name))) and fields[0] != "Z":
-            parents[int(name)] = int(fields[1])
-    found, fresh = [], {os.getpid()}
+            found[int(name)] = int(fields[1])
+    return found
+
+
+def descendants() -> list[int]:
+    """Return every process under the keeper; as a subreaper it keeps orphans too."""
+    return under(os.getpid(), parents())
+
+
+def under(root: int, parents: dict[int, int]) -> list[int]:
+    """Return every process that descends from *root*, by the *parents* of all."""
+    found: list[int] = []
+    fresh = {root}
     while fresh:
         fresh = {pid for pid, parent in parents.items() if parent in fresh}
         found += sorted(fresh)

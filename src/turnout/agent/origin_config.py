@@ -7,11 +7,18 @@ one header, whether unknown paths lead to the start page in another.  The router
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from turnout.agent.origin_types import CONTENT_TYPES
-from turnout.packages.assets import BRIDGED_PATTERN, ENCODINGS, ETAG_SUFFIX, HASHED_PATTERN
+from turnout.packages.assets import (
+    BRIDGED_PATTERN,
+    ENCODINGS,
+    HASHED_PATTERN,
+    RESERVED,
+    VARIANT_SUFFIX,
+)
 
 SITE_HEADER = "X-Turnout-Site"
 SPA_HEADER = "X-Turnout-Spa"
@@ -74,8 +81,10 @@ def _routes(own: str, bridge: str) -> list[Route]:
         _answer(421, "No such site here.\n", [{"not": [_site_named()]}]),
         {"match": [_site_named()], "handle": [_ignore_dates()]},
         {"match": [_if_range_date()], "handle": [_forget("If-Range", "Range")]},
-        _final([_hidden_dot(), {"path_regexp": {"pattern": f"(?i){_end(ETAG_SUFFIX)}"}}], missing),
+        _final([_hidden_dot(), _reserved()], missing),
+        _final([_made(own)], missing),
         _final([_exists(own, "{path}", "{path}/index.html")], [_cached(), _serve(own)]),
+        _final([_made(bridge)], missing),
         _final(
             [{**_exists(bridge, "{path}"), **_is_bridged()}],
             [_cached(), _serve(bridge, canonical_uris=False)],
@@ -139,6 +148,21 @@ def _hidden_dot() -> dict[str, Any]:
     }
 
 
+def _reserved() -> dict[str, Any]:
+    """Match what stands beside the files that we serve."""
+    endings = "|".join(re.escape(suffix) for suffix in RESERVED)
+    return {"path_regexp": {"pattern": f"(?i)(?:{endings})$"}}
+
+
+def _made(root: str) -> dict[str, Any]:
+    """Match a compressed variant of ours: for its file it is served, by its own name never."""
+    endings = "|".join(re.escape(suffix) for suffix in ENCODINGS.values())
+    return {
+        "path_regexp": {"pattern": f"(?:{endings})$"},
+        **_exists(root, f"{{path}}{VARIANT_SUFFIX}"),
+    }
+
+
 def _is_bridged() -> dict[str, Any]:
     return {"path_regexp": {"pattern": f"{HASHED_PATTERN}|{BRIDGED_PATTERN}"}}
 
@@ -194,7 +218,7 @@ def _serve(root: str, **options: Any) -> Route:
         "index_names": ["index.html"],
         "precompressed": {encoding: {} for encoding in ENCODINGS},
         "precompressed_order": list(ENCODINGS),
-        "etag_file_extensions": [ETAG_SUFFIX],
+        "etag_file_extensions": list(RESERVED),
         **options,
     }
 
@@ -230,10 +254,6 @@ def _set(name: str, value: str) -> Route:
 
 def _forget(*names: str) -> Route:
     return {"handler": "headers", "request": {"delete": list(names)}}
-
-
-def _end(suffix: str) -> str:
-    return suffix.replace(".", r"\.") + "$"
 
 
 def _log(path: Path) -> dict[str, Any]:

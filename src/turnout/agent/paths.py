@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,16 @@ class Layout:
         return self.data / "claims"
 
     @property
+    def commands(self) -> Path:
+        """``PROJECT/ENVIRONMENT``: a directory for each command, and what those that ended said."""
+        return self.data / "commands"
+
+    @property
+    def access_logs(self) -> Path:
+        """``PROJECT/ENVIRONMENT.json``: there for each scope whose requests are logged."""
+        return self.data / "access-logs"
+
+    @property
     def envoy(self) -> Path:
         return self.data / "envoy"
 
@@ -82,7 +93,8 @@ class Layout:
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (
             *(self.releases, self.sites, self.apps, self.instances, self.logs),
-            *(self.routes, self.claims, self.envoy, self.caddy),
+            *(self.routes, self.claims, self.commands, self.access_logs),
+            *(self.envoy, self.caddy),
         ):
             private_directory(path)
 
@@ -107,6 +119,12 @@ class Layout:
     def route(self, scope: str) -> Path:
         return self.routes / f"{checked(scope)}.json"
 
+    def command(self, scope: str, name: str) -> Path:
+        return self.commands / checked(scope) / name
+
+    def access_log(self, scope: str) -> Path:
+        return self.access_logs / f"{checked(scope)}.json"
+
     def socket(self, scope: str, revision: str, index: int) -> Path:
         """Return the short path of an instance's unix socket."""
         name = f"{scope}/{revision}/{index}".encode()
@@ -127,21 +145,20 @@ def checked(scope: str) -> str:
 
 def scopes(root: Path) -> Iterator[str]:
     """Yield each scope that has a directory under *root*."""
-    for project in _names(root):
-        for environment in _names(root / project):
+    for project in _names(root, NAME):
+        for environment in _names(root / project, NAME):
             yield f"{project}/{environment}"
 
 
 def revisions(root: Path, scope: str) -> Iterator[str]:
     """Yield each revision that has a directory in *scope* under *root*."""
-    directory = root / checked(scope)
-    if directory.is_dir():
-        for entry in sorted(directory.iterdir()):
-            if REVISION.fullmatch(entry.name) and entry.is_dir():
-                yield entry.name
+    yield from _names(root / checked(scope), REVISION)
 
 
-def _names(directory: Path) -> list[str]:
-    if not directory.is_dir():
+def _names(directory: Path, pattern: re.Pattern[str]) -> list[str]:
+    try:
+        # Listed at once, for it may go while a look from another thread is under way.
+        entries = list(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(e.name for e in directory.iterdir() if NAME.fullmatch(e.name) and e.is_dir())
+    return sorted(e.name for e in entries if pattern.fullmatch(e.name) and e.is_dir())

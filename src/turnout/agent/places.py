@@ -78,10 +78,24 @@ def site_headers(scope: str, revision: str, static: StaticSpec) -> dict[str, str
 def addresses(
     instances: Instances, origin: Origin, scope: str, route: wire.RevisionRoute
 ) -> tuple[str, ...]:
-    """Return where the router reaches a revision."""
+    """Return where the router reaches a revision: at its admitted and its draining instances.
+
+    While none of its instances was ever ready all of them count, for the alternative is to
+    refuse every request.
+    """
     if route.component.static is not None:
         return (origin.address,)
-    return tuple(i.record.address for i in instances.of(scope, route.revision))
+    found = instances.of(scope, route.revision)
+    known = [i for i in found if i.admission != "waiting"]
+    return tuple(i.record.address for i in known or found)
+
+
+def draining(instances: Instances, scope: str, route: wire.RevisionRoute) -> tuple[str, ...]:
+    """Return those of the addresses of a revision that get no new requests."""
+    if route.component.static is not None:
+        return ()
+    found = instances.of(scope, route.revision)
+    return tuple(i.record.address for i in found if i.admission == "draining")
 
 
 def reachable(http: tuple[str, int]) -> str:

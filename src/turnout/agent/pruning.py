@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from turnout.agent import records
+from turnout.agent.accesslogs import AccessLogs
+from turnout.agent.commands import Commands
 from turnout.agent.instances import Instances
 from turnout.agent.paths import Layout, revisions
 from turnout.agent.routing import Routing
@@ -32,6 +34,8 @@ class Pruning:
         instances: Instances,
         routing: Routing,
         staging: Staging,
+        commands: Commands,
+        access_logs: AccessLogs,
     ) -> None:
         self._layout = layout
         self._releases = releases
@@ -39,6 +43,8 @@ class Pruning:
         self._instances = instances
         self._routing = routing
         self._staging = staging
+        self._commands = commands
+        self._access_logs = access_logs
         self._turn = asyncio.Lock()
 
     async def prune(self, wanted: wire.PruneWanted) -> wire.Pruned:
@@ -66,7 +72,9 @@ class Pruning:
             await self._instances.remove(scope, revision)
             await self._trees.remove_site(scope, revision)
         await asyncio.to_thread(self._prune_logs, scope, keep)
+        await self._commands.prune(scope, keep)
         if not keep and not wanted.releases:
+            self._access_logs.forget(scope)
             await self._trees.remove_bridge(scope)
         return sorted(found - keep)
 

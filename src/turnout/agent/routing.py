@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from turnout.agent import records
+from turnout.agent import records, splitting
 from turnout.agent.instances import Instances
 from turnout.agent.paths import Layout
-from turnout.agent.places import Origin, addresses
+from turnout.agent.places import Origin, addresses, draining
 from turnout.agent.trees import Trees
 from turnout.base.errors import InvalidInput, NotFound, TurnoutError
 from turnout.base.failpoints import reached
@@ -48,9 +48,14 @@ class Routing:
         return [routes for routes in found if routes is not None]
 
     def facts(self) -> tuple[wire.RouteFact, ...]:
-        """Return the weights of every scope."""
+        """Return what the router was last told of every scope."""
         return tuple(
-            wire.RouteFact(scope=routes.scope, weights=dict(routes.weights))
+            wire.RouteFact(
+                scope=routes.scope,
+                weights=dict(routes.weights),
+                split=routes.split,
+                mirror=routes.mirror,
+            )
             for routes in self.all()
         )
 
@@ -130,6 +135,9 @@ class Routing:
             default=routes.default,
             weights=dict(routes.weights),
             backends=tuple(self._backend(routes.scope, route) for route in routes.revisions),
+            split=splitting.split(routes.split),
+            mirror=splitting.mirror(routes.mirror),
+            access_log=self._layout.access_log(routes.scope).exists(),
         )
 
     def _backend(self, scope: str, route: wire.RevisionRoute) -> Backend:
@@ -138,6 +146,7 @@ class Routing:
             revision=route.revision,
             release=route.release,
             addresses=addresses(self._instances, self._origin, scope, route),
+            draining=draining(self._instances, scope, route),
             site=f"{scope}/{route.revision}" if static else None,
             spa=bool(static and static.spa),
             headers=tuple(
@@ -145,6 +154,7 @@ class Routing:
                 for pattern, rules in (static.headers if static else {}).items()
                 for name, value in rules.items()
             ),
+            limits=splitting.limits(route.component),
         )
 
     def _check(self, wanted: wire.RoutesWanted) -> None:
@@ -160,6 +170,7 @@ class Routing:
                 "A weight names a revision that is not among the revisions",
                 subject=f"{wanted.scope}/{min(unnamed)}",
             )
+        splitting.check(wanted)
         for route in wanted.revisions:
             if route.component.static is not None:
                 there = self._trees.has_site(wanted.scope, route.revision)

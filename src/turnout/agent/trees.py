@@ -81,7 +81,17 @@ class Trees:
             NotFound: The release is not on this host.
         """
         root = self._layout.app(scope, revision)
-        async with self._locks[root], self.busy(), self.uses.reading([release]):
+        async with self._locks[root]:
+            await self.copy(release, root)
+        return root
+
+    async def copy(self, release: str, root: Path) -> None:
+        """Make a private copy of a release at *root*, unless there is one.
+
+        Raises:
+            NotFound: The release is not on this host.
+        """
+        async with self.busy(), self.uses.reading([release]):
             if not root.is_dir():
                 self._check_held(release)
 
@@ -89,7 +99,6 @@ class Trees:
                     self._releases.copy_tree(release, place)
 
                 await self._make(root, build)
-        return root
 
     def sites(self) -> list[wire.SiteWanted]:
         """Return every static root there is."""

@@ -7,6 +7,7 @@ keeper, Envoy, Caddy or the whole machine went away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -71,7 +72,9 @@ class Upkeep:
         """Look after everything until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(PROCESSES_EVERY, "origin", self._watch_origin))
-            group.create_task(self._every(PROCESSES_EVERY, "router", self._watch_router))
+            group.create_task(
+                self._every(PROCESSES_EVERY, "router", self._watch_router, self._router.ended)
+            )
             group.create_task(self._every(INSTANCES_EVERY, "instances", self._watch_instances))
 
     async def _watch_origin(self) -> None:
@@ -99,9 +102,18 @@ class Upkeep:
         await self._routing.reconcile()
 
     async def _every(
-        self, seconds: float, subject: str, look: Callable[[], Awaitable[None]]
+        self,
+        seconds: float,
+        subject: str,
+        look: Callable[[], Awaitable[None]],
+        sooner: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Call *look* again and again; what fails is tried again, more and more rarely."""
+        """Call *look* again and again; what fails is tried again, more and more rarely.
+
+        Args:
+            seconds: Between two looks.
+            sooner: Returns when there is something to see before that.
+        """
         pause = seconds
         looking = asyncio.Lock()
         self._looking.append(looking)
@@ -120,4 +132,8 @@ class Upkeep:
                     again_in=pause,
                     exc_info=not known,
                 )
-            await asyncio.sleep(pause)
+            if sooner is None or pause > seconds:
+                await asyncio.sleep(pause)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(sooner(), pause)

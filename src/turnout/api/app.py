@@ -17,10 +17,14 @@ from turnout.api import (
     deployments,
     environments,
     events,
+    evidence,
+    logsearch,
+    metrics,
     problems,
     queries,
     releases,
     rollbacks,
+    routers,
     uploads,
 )
 from turnout.api.access import Access
@@ -95,9 +99,13 @@ def create_app(
     app.state.house = house
     problems.install(app)
     api = APIRouter(prefix=contract.PREFIX, dependencies=[queries.strict])
-    for room in (about, uploads, releases, deployments, rollbacks, events, environments):
+    for room in (
+        *(about, uploads, releases, deployments, evidence, rollbacks, events, logsearch),
+        *(environments, routers),
+    ):
         api.include_router(room.router)
     app.include_router(api)
+    app.include_router(metrics.make_router(coordinator.metrics_text))
     app.add_route(f"{contract.PREFIX}/openapi.json", _contract, include_in_schema=False)
     return app
 

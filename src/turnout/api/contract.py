@@ -115,6 +115,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             {"name": "deployments", "description": "Releases on their way, and back."},
             {"name": "environments", "description": "What is live where."},
             {"name": "events", "description": "What happens, as it happens."},
+            {"name": "logs", "description": "What the instances of all hosts wrote."},
+            {"name": "routers", "description": "What moves the traffic on the hosts."},
         ],
     )
     parts = document.setdefault("components", {})

@@ -110,6 +110,17 @@ _add_verb("pause", "Pause a deployment", "Stop before the next step; what is don
 _add_verb("resume", "Resume a deployment", "Go on with a paused deployment.")
 _add_verb("abort", "Abort a deployment", "Undo what the deployment did, and end it.")
 _add_verb(
+    "approve",
+    "Approve what a deployment waits for",
+    "Say yes at the step that waits for an approval; it binds to the digest of the plan.",
+)
+_add_verb("reject", "Reject a deployment", "Say no at the step that waits for an approval.")
+_add_verb(
+    "promote",
+    "Promote a deployment now",
+    "Wait no longer for measurements; approvals are still asked for.",
+)
+_add_verb(
     "retry",
     "Retry a deployment",
     "Try the failed step of a deployment under way now; of an ended one, start a new deployment "

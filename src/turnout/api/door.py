@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from turnout.api import problems
+from turnout.api import metrics, problems
 from turnout.base import clock
 from turnout.base.errors import Failed, TurnoutError
 
@@ -156,7 +156,7 @@ class Door:
                 next_step="Use the address that the server printed, or start it with --name and this name.",
             )
         path = scope["path"]
-        if self._pages is None or path == "/api" or path.startswith("/api/"):
+        if self._pages is None or path in ("/api", metrics.PATH) or path.startswith("/api/"):
             await self._app(scope, receive, send)
         else:
             await self._pages(scope, receive, send)

@@ -73,8 +73,12 @@ class OpenManifests:
         Raises:
             Conflict: It is not.
         """
-        if not self._path(project, release).is_file():
+        if not self.holds(project, release):
             raise _not_open(release)
+
+    def holds(self, project: str, release: str) -> bool:
+        """Return whether an upload is open."""
+        return self._path(project, release).is_file()
 
     def forget(self, project: str, release: str) -> None:
         """Drop a manifest that is no longer needed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query
+from pydantic import AfterValidator
 
 from turnout.wire.api import Status
 
@@ -32,6 +34,7 @@ Deployment = Annotated[
         examples=["dep-01k3y6p0qsx8m4abcd"],
     ),
 ]
+Host = Annotated[str, Path(pattern=_NAME, description="The host's name.", examples=["local"])]
 
 OfProject = Annotated[
     str | None, Query(alias="project", pattern=_NAME, description="Only this project's.")
@@ -59,6 +62,25 @@ After = Annotated[
         le=2**53,
         description="The number of the last event that you have; `Last-Event-ID` goes before it.",
     ),
+]
+
+
+def _reachable(moment: datetime) -> datetime:
+    # Moments without an offset are UTC.  Beyond these years arithmetic on them overflows.
+    if not 1970 <= moment.year <= 9998:
+        raise ValueError("must be a moment from 1970 to 9998")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Since = Annotated[
+    datetime | None,
+    AfterValidator(lambda moment: moment and _reachable(moment)),
+    Query(alias="since", description="Not before this moment (RFC 3339)."),
+]
+Until = Annotated[
+    datetime | None,
+    AfterValidator(lambda moment: moment and _reachable(moment)),
+    Query(alias="until", description="Before this moment (RFC 3339)."),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from turnout.api import params
 from turnout.api.access import By
@@ -11,6 +11,9 @@ from turnout.api.contract import problems_of
 from turnout.api.house import Rooms
 from turnout.api.recovery import location_of
 from turnout.wire.api import DeploymentDocument, PlanDocument, RollbackRequest
+
+_PEOPLE_USE = "turnout-cli"
+"""How our command line calls itself; what others ask for is recorded as coming from a program."""
 
 router = APIRouter(prefix="/rollbacks", tags=["deployments"])
 
@@ -36,9 +39,10 @@ async def plan_rollback(request: RollbackRequest, rooms: Rooms) -> PlanDocument:
     responses=problems_of(403, 404, 408, 409, 413, 415, 503, 507),
 )
 async def start_rollback(
-    request: RollbackRequest, rooms: Rooms, by: By, response: Response
+    request: RollbackRequest, rooms: Rooms, by: By, http: Request, response: Response
 ) -> DeploymentDocument:
     """Go back to an earlier release; a deployment under way there is aborted first."""
-    started = await rooms.coordinator.rollback(request, by.name)
+    person = http.headers.get("user-agent", "").startswith(_PEOPLE_USE)
+    started = await rooms.coordinator.rollback(request, by.name, "manual" if person else "api")
     response.headers["Location"] = location_of(started)
     return started

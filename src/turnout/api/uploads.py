@@ -97,7 +97,8 @@ async def commit_upload(
 def _open(rooms: House, project: str, data: bytes) -> UploadOpened:
     manifest = parse(data)
     release = manifest.release
-    if rooms.store.has(project, release):
+    # One that is committed may lack files all the same: what was found damaged was dropped.
+    if rooms.store.has(project, release) and not rooms.store.lacks(project, manifest):
         _enter(rooms, project, manifest, "")
         return UploadOpened(release=release, missing=(), complete=True)
     missing = tuple(rooms.store.missing(project, manifest))
@@ -112,7 +113,8 @@ def _open(rooms: House, project: str, data: bytes) -> UploadOpened:
 
 
 def _commit(rooms: House, project: str, release: str, message: str) -> ReleaseDocument:
-    if not rooms.store.has(project, release) or not rooms.catalogue.has(project, release):
+    known = rooms.store.has(project, release) and rooms.catalogue.has(project, release)
+    if not known or rooms.manifests.holds(project, release):
         manifest = rooms.manifests.get(project, release)
         rooms.store.commit(project, manifest)
         _enter(rooms, project, manifest, message)

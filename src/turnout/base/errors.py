@@ -6,6 +6,7 @@
     |- Refused             the caller may not do that               exit 3, HTTP 403
     |  `- Unauthenticated  ... or did not say who they are          exit 3, HTTP 401
     |- Conflict            something else holds what is needed      exit 7, HTTP 409
+    |  `- Impossible       ... nothing holds it, but it cannot be   exit 1, HTTP 409
     |- Unreachable         a server or host does not answer         exit 6, HTTP 503
     |- Failed              what was asked was tried and went wrong  exit 1, HTTP 500
     |  |- Untrusted        ... a signature or digest did not match  exit 1, HTTP 500
@@ -101,6 +102,12 @@ class Conflict(TurnoutError):
     """Something else holds what is needed."""
 
     exit_code, status, problem = 7, 409, "conflict"
+
+
+class Impossible(Conflict):
+    """Things stand so that it cannot be done, and to wait for somebody else does not help."""
+
+    exit_code, status, problem = 1, 409, "impossible"
 
 
 class Unreachable(TurnoutError):

@@ -28,6 +28,7 @@ from turnout.bootstrap.options import (
     own_database,
     parse_address,
     sites_address,
+    traces_endpoint,
 )
 from turnout.cli.app import app
 from turnout.cli.helping import Command
@@ -72,6 +73,12 @@ def up(
     stop_apps: Annotated[
         bool, typer.Option("--stop-apps", help="When it ends, end what it serves too.")
     ] = False,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Send traces of deployments there (OTLP); else as OTEL_* say."
+        ),
+    ] = None,
     json: Json = False,
     server: NoServer = None,
     token: NoToken = None,
@@ -94,11 +101,15 @@ def up(
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
         stop_apps=stop_apps,
         json=json,
+        traces=traces_endpoint(otlp),
     )
     os.umask(0o077)
     with only_one(place), explained(place):
         import asyncio
 
+        from turnout.packages.buffers import one_arena
+
+        one_arena()
         from turnout.bootstrap.server import serve
 
         asyncio.run(serve(options))

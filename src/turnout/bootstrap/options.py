@@ -10,9 +10,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from turnout.base.errors import Conflict, Exhausted, Failed, InvalidInput, Refused
+
+if TYPE_CHECKING:
+    from turnout.monitoring.otlp import Endpoint
 
 HOST = "local"
 """The name of the host that a server has on its own machine."""
@@ -31,6 +35,8 @@ class Options:
     tls: tuple[Path, Path] | None
     stop_apps: bool
     json: bool
+    traces: Endpoint | None = None
+    """Where the traces of deployments are sent, if anywhere."""
 
 
 def default_data() -> Path:
@@ -76,6 +82,17 @@ def sites_address(text: str, listen: tuple[str, int]) -> tuple[str, int]:
             next_step="For example --http 127.0.0.1:8080.",
         )
     return host, port
+
+
+def traces_endpoint(setting: str | None) -> Endpoint | None:
+    """Return where traces go: to *setting*, else where ``OTEL_EXPORTER_OTLP_*`` say, else nowhere.
+
+    Raises:
+        InvalidInput: The address is none of HTTP.
+    """
+    from turnout.monitoring.otlp import endpoint_of  # slow to import, and `--help` needs none
+
+    return endpoint_of(os.environ, setting)
 
 
 def own_database(data: Path) -> str:

@@ -32,6 +32,7 @@ from turnout.keys.keyring import Keyring
 from turnout.keys.tls import self_signed
 from turnout.monitoring.events import EventLog
 from turnout.monitoring.series import Series
+from turnout.packages.buffers import keep_small
 from turnout.packages.store import Store
 from turnout.security.sessions import Sessions
 from turnout.security.tokens import Tokens
@@ -81,7 +82,9 @@ async def serve(options: Options) -> None:
         keyring=keyring,
         catalogue=Catalogue(database),
         series=Series(database),
-        settings=Settings(http_address=f"{options.http[0]}:{options.http[1]}"),
+        settings=Settings(
+            http_address=f"{options.http[0]}:{options.http[1]}", traces=options.traces
+        ),
     )
     coordinator = Coordinator(ctx, Engine(options.database, HOST))
     tokens, sessions = Tokens(database), Sessions(database)
@@ -108,7 +111,7 @@ async def serve(options: Options) -> None:
         closing=closing,
     )
     await coordinator.launch()
-    care = asyncio.create_task(_care_for_agent(host_data, run_dir, options.http))
+    care = asyncio.gather(_care_for_agent(host_data, run_dir, options.http), keep_small())
 
     name, port = reached_at(options.listen[0]), bound.getsockname()[1]
     address = f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"

@@ -1,4 +1,4 @@
-"""The commands ``pause``, ``resume``, ``abort`` and ``retry``: acts on a deployment."""
+"""The acts on a deployment: ``pause``, ``resume``, ``abort``, ``retry``, ``approve`` and so on."""
 
 from __future__ import annotations
 
@@ -51,6 +51,42 @@ def retry(
 ) -> None:
     """Try the failed step again now; of an ended deployment, start it anew."""
     _act("retry", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def approve(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Say yes to a deployment that waits for an approval; it binds to the plan as it is."""
+    _act("approve", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def reject(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Say no to a deployment that waits for an approval; what it did is taken back."""
+    _act("reject", deployment, reason, options.session(json, server, token, fingerprint))
+
+
+def promote_now(
+    deployment: options.DeploymentId,
+    reason: options.Reason = "",
+    json: options.Json = False,
+    server: options.Server = None,
+    token: options.Token = None,
+    fingerprint: options.Fingerprint = None,
+) -> None:
+    """Wait no longer for measurements, and go on; approvals are still asked for."""
+    _act("promote", deployment, reason, options.session(json, server, token, fingerprint))
 
 
 def _act(verb: str, deployment: str, reason: str, session: options.Session) -> None:

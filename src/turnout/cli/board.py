@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from turnout.cli import waits
 from turnout.cli.problems import placed
 from turnout.cli.values import show_duration
 from turnout.domain.phases import Kind, phases_of
 from turnout.wire.api import DeploymentDetail, Event
 
-_ROUTINE = ("queued", "planned", "finished")
+_ROUTINE = ("queued", "planned", "finished", "waiting", "going_on")
 """What every deployment goes through; a log of one need not say it."""
+
+_WAITS = ("gate.waiting", "hold.started", "hold.extended", "deployment.frozen")
+"""Events that begin a wait."""
 
 _LONG_S = 2.0
 """A wait in the queue that a log says."""
@@ -50,6 +54,7 @@ class Board:
         status: The deployment's status.
         phases: In their order.
         created: When it was asked for, by the server's clock.
+        wait: What it waits for, with the commands that end it; empty if for nothing.
         away: Whether the server is away at the moment.
     """
 
@@ -58,6 +63,7 @@ class Board:
     status: str
     phases: list[PhaseLine]
     created: datetime | None = None
+    wait: str = ""
     away: bool = False
     since: float = field(default_factory=time.monotonic)
 
@@ -72,22 +78,33 @@ class Board:
         title = f"Deploying {release} to {place}"
         if detail.kind == "rollback":
             title = f"Rolling back {place} to {release}"
-        return cls(detail.id, title, detail.status, list(lines.values()), detail.created_at)
+        if detail.drill:
+            title = f"Rehearsing a rollback of {place} to {release}"
+        board = cls(detail.id, title, detail.status, list(lines.values()), detail.created_at)
+        if detail.waiting_for is not None:
+            board.wait = "; ".join(waits.waiting_lines(detail.id, detail.waiting_for))
+        return board
 
     def apply(self, event: Event) -> str:
         """Take *event* in and return it as a line for a log.
 
         The line is empty for what goes as it should: a log has a line for each phase that
-        ended, and one for each step that is repeated or could not be taken back.
+        ended, for each step that is repeated or could not be taken back, and for each wait.
         """
         data = event.data
         group, _, what = event.kind.partition(".")
+        if line := waits.event_line(self.deployment, event.kind, data):
+            if event.kind in _WAITS:
+                self.wait = line
+            return line
         if group == "phase":
             return self._phase(what, data, event.at)
         if group == "step":
             return self._step(what, data)
         if group == "deployment":
             self.status = str(data.get("status", self.status))
+            if what == "going_on":
+                self.wait = ""
             if what == "started":
                 return self._waited(event.at)
             return "" if what in _ROUTINE else _plain(what, data)

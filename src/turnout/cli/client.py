@@ -1,12 +1,13 @@
 """The client of the HTTP API: every call is safe to repeat, and is repeated when it gets lost.
 
-A GET changes nothing and every POST carries an ``Idempotency-Key``, so a lost answer is asked
-for again; the server does the work once.
+A GET changes nothing, a PUT says what must be so, and every POST carries an
+``Idempotency-Key``, so a lost answer is asked for again; the server does the work once.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -83,23 +84,43 @@ class Client:
         given = {key: str(value) for key, value in params.items() if value is not None}
         return self._document(self.call("GET", path, params=given))
 
-    def post(self, path: str, body: BaseModel | None = None) -> JsonObject:
+    def post(
+        self, path: str, body: BaseModel | None = None, *, patience: float | None = None
+    ) -> JsonObject:
         """Send *body* to *path* and return the answer.
+
+        Args:
+            path: Where to.
+            body: What; nothing if absent.
+            patience: Seconds that the answer may take, if it may take longer than usual.
 
         Raises:
             TurnoutError: The server refuses, or does not answer.
         """
         content = b"" if body is None else body.model_dump_json().encode()
-        return self.post_bytes(path, content, "application/json")
+        return self.post_bytes(path, content, "application/json", patience)
 
-    def post_bytes(self, path: str, content: bytes, content_type: str) -> JsonObject:
+    def put(self, path: str, body: Mapping[str, Any]) -> JsonObject:
+        """Make what is at *path* be as *body* says, and return the answer.
+
+        Raises:
+            TurnoutError: The server refuses, or does not answer.
+        """
+        content = json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        return self._document(self.call("PUT", path, content=content, headers=headers))
+
+    def post_bytes(
+        self, path: str, content: bytes, content_type: str, patience: float | None = None
+    ) -> JsonObject:
         """Send *content* as it is to *path* and return the answer.
 
         Raises:
             TurnoutError: The server refuses, or does not answer.
         """
         headers = {"idempotency-key": uuid.uuid4().hex, "content-type": content_type}
-        return self._document(self.call("POST", path, content=content, headers=headers))
+        answer = self.call("POST", path, content=content, headers=headers, patience=patience)
+        return self._document(answer)
 
     def events(self, deployment: str | None = None, after: int | None = None) -> EventStream:
         """Return the stream of events after *after*, of one deployment or of all."""
@@ -121,16 +142,18 @@ class Client:
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> httpx2.Response:
         """Send a request until there is an answer, and return it if it is a good one."""
 
         def once() -> httpx2.Response:
             # Built anew every time, for the login may be another one by now.
-            return self._once(
-                self.http.build_request(
-                    method, path, params=params, content=content, headers=headers
-                )
+            request = self.http.build_request(
+                method, path, params=params, content=content, headers=headers
             )
+            if patience is not None:
+                request.extensions["timeout"] = {**request.extensions["timeout"], "read": patience}
+            return self._once(request)
 
         response = self.persist(once)
         # A server listens a moment before it saves its login.

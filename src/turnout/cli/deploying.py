@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class Strategy(StrEnum):
     """How traffic is moved."""
 
+    AUTO = "auto"
     BLUE_GREEN = "blue-green"
     ROLLING = "rolling"
     CANARY = "canary"
+    RECREATE = "recreate"
 
 
 class Priority(StrEnum):
@@ -75,8 +77,8 @@ def deploy(
 ) -> None:
     """Package a project, upload what the server lacks, and move the traffic onto it.
 
-    Exit codes: 0 succeeded, 1 failed, 2 invalid, 3 refused, 4 rolled back, 5 aborted,
-    6 unreachable, 7 conflict.
+    Exit codes: 0 succeeded, 1 failed, 2 invalid, 3 rejected or refused, 4 rolled back,
+    5 aborted, 6 unreachable, 7 another deployment holds the environment.
     """
     from turnout.cli.following import see_through, show
 
@@ -138,7 +140,7 @@ def plan(
         output.document(planned)
         return
     from turnout.cli.client import understood
-    from turnout.cli.rendering import plan_lines
+    from turnout.cli.planned import plan_lines
     from turnout.wire.api import PlanDocument
 
     for line in plan_lines(understood(PlanDocument, planned)):

@@ -60,6 +60,8 @@ class Run(Table):
         dict[VariableName, VariableValue] | None, Field(description="Environment variables.")
     ] = None
     stop_grace: Annotated[Duration, LimitsOf(RunSpec, "stop_grace")] | None = None
+    max_connections: Annotated[int, LimitsOf(RunSpec, "max_connections")] | None = None
+    max_requests: Annotated[int, LimitsOf(RunSpec, "max_requests")] | None = None
     exclusive: Annotated[
         bool | None,
         Field(description="It cannot run twice at once: deployed by recreate, with a downtime."),

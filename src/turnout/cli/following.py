@@ -12,11 +12,12 @@ from turnout.cli.client import Client, JsonObject, understood
 from turnout.cli.group import INTERRUPTED
 from turnout.cli.problems import text_of
 from turnout.cli.rendering import outcome
-from turnout.wire.api import DeploymentDetail, DeploymentDocument
+from turnout.wire.api import DeploymentDetail
 
 if TYPE_CHECKING:
     from turnout.cli.progress import Progress
 
+_DETAIL = ("phases", "steps", "waiting_for", "split", "plan_digest", "no_return_at")
 QUIET_ROUND_S = 0.3
 """Between two looks at a stream that ends at once without news."""
 
@@ -62,7 +63,7 @@ def show(document: JsonObject, *, as_json: bool) -> None:
     if as_json:
         output.document(_without_detail(document))
         return
-    for line, style in outcome(understood(DeploymentDocument, document)):
+    for line, style in outcome(understood(DeploymentDetail, document)):
         output.out(line, style=style)
 
 
@@ -85,4 +86,4 @@ def _follow(client: Client, started: JsonObject, progress: Progress) -> JsonObje
 
 def _without_detail(document: JsonObject) -> dict[str, Any]:
     """Return the deployment as ``deploy`` prints it: phases and steps are for ``show``."""
-    return {key: value for key, value in document.items() if key not in ("phases", "steps")}
+    return {key: value for key, value in document.items() if key not in _DETAIL}

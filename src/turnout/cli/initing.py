@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.base.errors import Conflict, Failed
+from turnout.base.errors import Failed, Impossible
 from turnout.base.ids import check_name
 from turnout.cli import options, output
 
@@ -80,7 +80,7 @@ def _write_new(target: Path, text: str, *, force: bool) -> None:
         with os.fdopen(os.open(target, flags, 0o644), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise Conflict(
+        raise Impossible(
             "There is a turnout.toml already, and it stays as it is",
             subject=str(target),
             next_step="Edit it, or replace it with --force.",

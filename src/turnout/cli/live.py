@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from turnout.cli.board import Board, PhaseLine
     from turnout.wire.api import Event
 
+_STAY = ("step.retry", "step.undo_failed", "gate.opened", "decision.made", "verdict.changed")
+"""Events whose line stays on the screen; the picture shows the others."""
 _STYLES = {"pending": "dim", "running": "bold", "done": "green", "failed": "red"}
 
 
@@ -61,7 +63,7 @@ class LiveProgress(Progress):
         if self.board is None:
             return
         line = self.board.apply(event)
-        if line and event.kind in ("step.retry", "step.undo_failed"):
+        if line and event.kind in _STAY:
             self.note(line)
 
     def away(self, away: bool) -> None:
@@ -79,6 +81,8 @@ class LiveProgress(Progress):
         if self.board is not None:
             parts.append(self._head(self.board))
             parts.append(self._phases(self.board))
+            if self.board.wait:
+                parts.append(Text(f"  {visible(self.board.wait)}", style="yellow"))
         return Group(*parts)
 
     def _head(self, board: Board) -> Text:

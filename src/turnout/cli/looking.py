@@ -15,6 +15,9 @@ from turnout.cli import options, output
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from turnout.cli.client import Client
+    from turnout.wire.traffic import TrafficHistory
+
     ItemT = TypeVar("ItemT", bound=BaseModel)
 
 Row = Sequence[str]
@@ -35,6 +38,15 @@ class Status(StrEnum):
 
 
 OfStatus = Annotated[Status | None, typer.Option("--status", help="Only in this status.")]
+Evidence = Annotated[
+    bool, options.flag("--evidence", help="Show why it decided: verdict, charts, decisions.")
+]
+Points = Annotated[
+    int,
+    typer.Option(
+        "--points", metavar="N", min=1, max=2000, help="At most so many points of evidence."
+    ),
+]
 Wanted = Annotated[str | None, typer.Argument(metavar="ENV", help="Only this environment.")]
 
 
@@ -92,15 +104,24 @@ def list_(
 
 def show(
     deployment: options.DeploymentId,
+    evidence: Evidence = False,
+    points: Points = 300,
     json: options.Json = False,
     server: options.Server = None,
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Show one deployment with its phases, steps and verdicts."""
+    """Show one deployment with its phases, steps and verdicts.
+
+    With --evidence why it decided as it did: the verdict with its numbers, charts of what was
+    counted, and every decision.
+    """
     session = options.session(json, server, token, fingerprint)
     identifier = options.check_id(deployment)
     with session.client() as client:
+        if evidence:
+            _show_evidence(client, identifier, points, session)
+            return
         document = client.get(f"/deployments/{identifier}")
     if session.json:
         output.document(document)
@@ -141,20 +162,51 @@ def traffic(
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Show the live split: weights, measured shares, errors and latencies per release."""
+    """Show the live split: weights, measured shares, rates, errors and latencies per release."""
     session = options.session(json, server, token, fingerprint)
     _check_names(None, environment)
     with session.client() as client:
         name = options.project_of(client, project, environment)
-        document = client.get(f"/environments/{name}/{environment}/traffic")
+        path = f"/environments/{name}/{environment}/traffic"
+        document = client.get(path)
+        history = None if session.json else _history(client, path)
     if session.json:
         output.document(document)
         return
     from turnout.cli.client import understood
-    from turnout.cli.rendering import table, traffic_rows
+    from turnout.cli.traffic import traffic_lines
     from turnout.wire.api import TrafficDocument
 
-    for line in table(traffic_rows(understood(TrafficDocument, document))):
+    for line in traffic_lines(understood(TrafficDocument, document), history):
+        output.out(line)
+
+
+def _history(client: Client, path: str) -> TrafficHistory | None:
+    """Return the traffic of the last minute; None if the server does not know it."""
+    from turnout.cli.client import understood
+    from turnout.cli.moments import moment_or_ago
+    from turnout.wire.traffic import TrafficHistory
+
+    since = moment_or_ago("60s", "").isoformat()
+    try:
+        return understood(TrafficHistory, client.get(f"{path}/history", since=since))
+    except NotFound:
+        return None
+
+
+def _show_evidence(client: Client, deployment: str, points: int, session: options.Session) -> None:
+    document = client.get(f"/deployments/{deployment}/evidence", points=points)
+    if session.json:
+        output.document(document)
+        return
+    from turnout.cli.client import understood
+    from turnout.cli.evidence import evidence_lines
+    from turnout.wire.api import DeploymentDetail
+    from turnout.wire.evidence import EvidenceDocument
+
+    detail = understood(DeploymentDetail, client.get(f"/deployments/{deployment}"))
+    told = understood(EvidenceDocument, document)
+    for line in evidence_lines(told, detail, output.width()):
         output.out(line)
 
 

@@ -63,14 +63,20 @@ class Mistake:
         return cls(position.line, position.column, message)
 
 
-def refuse(file: str, mistakes: Iterable[Mistake]) -> InvalidInput:
-    """Return the error that tells of all *mistakes* in *file*, in the order of the file."""
+def refuse(file: str, mistakes: Iterable[Mistake], what: str = "turnout.toml") -> InvalidInput:
+    """Return the error that tells of all *mistakes* in *file*, in the order of the file.
+
+    Args:
+        file: Its path.
+        mistakes: At least one.
+        what: What it is called.
+    """
     ordered = sorted(set(mistakes))
     shown = [f"{file}:{m.line}:{m.column}: {m.message}" for m in ordered[:MOST_SHOWN]]
     if len(ordered) > MOST_SHOWN:
         shown.append(f"and {len(ordered) - MOST_SHOWN} more")
     return InvalidInput(
-        "turnout.toml has a mistake" if len(ordered) == 1 else "turnout.toml has mistakes",
+        f"{what} has a mistake" if len(ordered) == 1 else f"{what} has mistakes",
         subject=file,
         why="\n".join(shown),
         next_step="Correct it; docs/turnout-toml.md lists every key.",
@@ -84,14 +90,24 @@ def refuse(file: str, mistakes: Iterable[Mistake]) -> InvalidInput:
 
 
 def explain(
-    errors: Iterable[ErrorDetails], document: dict[str, Any], positions: Positions
+    errors: Iterable[ErrorDetails],
+    document: dict[str, Any],
+    positions: Positions,
+    root: type[BaseModel] = ProjectFile,
 ) -> list[Mistake]:
-    """Return what *errors* of pydantic mean in *document*, whose text has *positions*."""
+    """Return what *errors* of pydantic mean in *document*.
+
+    Args:
+        errors: What the model said.
+        document: What it was given.
+        positions: Where its keys and values stand.
+        root: The model.
+    """
     mistakes: dict[Path, Mistake] = {}
     for error in errors:
         path, on_key = _path_of(error["loc"], document)
         if error["type"] == "extra_forbidden":
-            mistakes[path] = Mistake.at(positions.of_key(path), _unknown(path))
+            mistakes[path] = Mistake.at(positions.of_key(path), _unknown(path, root))
             continue
         if error["type"] == "missing":
             missing = (*path, str(error["loc"][-1]))
@@ -161,18 +177,18 @@ def _as_written(limit: float, given: object) -> str:
     return f"{days:g}d" if days > 1 and not seconds else f"{limit:g}s"
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: Path, root: type[BaseModel]) -> str:
     key = str(path[-1])
     name = f"unknown key {_shown(key)}"
     if len(path) > 1:
         name += f" in [{_dotted(path[:-1])}]"
-    siblings = _keys_at(path[:-1])
+    siblings = _keys_at(path[:-1], root)
     for table in siblings.values():
         for model in _models_in(table):
             if key in _fields(model):
                 home = next(known for known, value in siblings.items() if value is table)
                 return f"{name}; it belongs in [{_dotted((*path[:-1], home))}]"
-    if key in ProjectFile.model_fields:
+    if len(path) > 1 and key in root.model_fields:
         return f"{name}; it belongs at the top of the file, before the first table"
     near = difflib.get_close_matches(key, siblings, n=1, cutoff=0.6)
     if near:
@@ -182,10 +198,10 @@ def _unknown(path: Path) -> str:
     return name + hint + f" (known: {', '.join(sorted(siblings))})"
 
 
-def _keys_at(path: Path) -> dict[str, Any]:
+def _keys_at(path: Path, root: type[BaseModel]) -> dict[str, Any]:
     """Return the known keys of the table at *path* with their types."""
-    models: list[type[BaseModel]] = [ProjectFile]
-    annotation: Any = ProjectFile
+    models: list[type[BaseModel]] = [root]
+    annotation: Any = root
     for part in path:
         fields = [_fields(model)[str(part)] for model in models if part in _fields(model)]
         annotation = fields[0].annotation if fields else _element(annotation)

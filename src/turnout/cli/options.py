@@ -146,6 +146,22 @@ def check_text(text: str, what: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def check_release(release: str, project: str | None = None) -> str:
+    """Return *release* if it may be the number of one, or the beginning of it.
+
+    Raises:
+        InvalidInput: It may not.
+    """
+    if not 6 <= len(release) <= 64 or not set(release) <= set("0123456789abcdef"):
+        listed = f" --project {project}" if project else ""
+        raise InvalidInput(
+            f"{ascii(release)[:80]} is no release",
+            why="a release is named by 6 to 64 lower-case hexadecimal digits",
+            next_step=f"`turnout releases{listed}` shows them.",
+        )
+    return release
+
+
 def check_id(deployment: str) -> str:
     """Return *deployment* if it may be the identifier of one.
 

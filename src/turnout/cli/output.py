@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -41,6 +42,11 @@ def warn(text: str) -> None:
 def has_colour(stream: TextIO) -> bool:
     """Return whether *stream* is a terminal that wants colours (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Return how many columns a result may take: those of the terminal, else 100."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def _styled(stream: TextIO, text: str, style: str) -> str:

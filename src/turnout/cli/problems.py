@@ -25,6 +25,7 @@ _TITLES = {
     "refused": "Not allowed",
     "unauthenticated": "A token is needed",
     "conflict": "Something else holds what is needed",
+    "impossible": "Things stand so that it cannot be done",
     "unreachable": "A server or host cannot be reached",
     "failed": "What was asked did not work",
     "untrusted": "A signature or digest did not match",

@@ -52,6 +52,8 @@ class Progress:
         """Begin to show a deployment."""
         self.board = board
         self.note(f"{board.title} ({board.deployment})")
+        if board.wait:
+            self.note(board.wait)
 
     def event(self, event: Event) -> None:
         """Show what happened in the deployment."""

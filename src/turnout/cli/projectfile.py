@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import stat
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from turnout.base.errors import InvalidInput, NotFound
 from turnout.base.ids import check_name
+from turnout.cli import tomlfile
 from turnout.cli.filemodels import Environment, ProjectFile
 from turnout.cli.filetypes import Table
-from turnout.cli.locator import Positions, locate
+from turnout.cli.locator import Positions
 from turnout.cli.mistakes import Mistake, explain, refuse
 from turnout.cli.rollout_tables import ROLLOUT_KEYS, rollout_of
 from turnout.cli.whole import check_whole
 from turnout.wire.project import Intent
 
 NAME = "turnout.toml"
-MAX_BYTES = 1 << 20
-"""A file that people write stays far below; the parser's memory grows with the text."""
-
-_WHERE = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,8 @@ def read(path: Path) -> Project:
         NotFound: There is no such file.
         InvalidInput: It has mistakes; the error names line and column of each.
     """
-    return parse(_content(path), path)
+    missing = "`turnout init` looks at the project and writes one."
+    return parse(tomlfile.read(path, NAME, missing), path)
 
 
 def parse(content: bytes, path: Path = Path(NAME)) -> Project:
@@ -66,8 +60,7 @@ def parse(content: bytes, path: Path = Path(NAME)) -> Project:
         InvalidInput: It has mistakes; the error names line and column of each.
     """
     shown = str(path)
-    text = _text(content, shown)
-    document, positions = _load(text, shown)
+    document, positions = tomlfile.parse(tomlfile.decode(content, shown, NAME), shown, NAME)
     try:
         file = ProjectFile.model_validate(document)
     except ValidationError as error:
@@ -123,78 +116,6 @@ def intent(
             for found in error.errors()
         ]
         raise refuse(str(project.path), mistakes) from None
-
-
-def idle(project: Project, environment: str) -> tuple[str, ...]:
-    """Return what is set for *environment* and does nothing in this version, for people."""
-    own = (project.file.environments or {}).get(environment)
-    given = {**_given(project.file.rollout), **_given(own)}
-    return tuple(
-        f"'{name}' does nothing yet: this version watches a release by 'verify' alone"
-        for name in ("watch", "analysis")
-        if name in given
-    )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
-            raise InvalidInput(
-                "turnout.toml is no file",
-                subject=str(path),
-                next_step="Put a file in its place, or remove it; `turnout init` writes one.",
-            )
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise NotFound(
-            "There is no turnout.toml",
-            subject=str(path),
-            next_step="`turnout init` looks at the project and writes one.",
-        ) from None
-    except OSError as error:
-        raise InvalidInput(
-            "turnout.toml cannot be read",
-            subject=str(path),
-            why=error.strerror or str(error),
-            next_step="Make it a file that you may read.",
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise InvalidInput(
-            "turnout.toml is too long",
-            subject=str(path),
-            why="over 1 MiB",
-            next_step="Keep settings alone in it; `turnout init --force` writes it anew.",
-        )
-    return content
-
-
-def _text(content: bytes, shown: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8-sig", "replace")
-        line = before.count("\n") + 1
-        column = len(before) - (before.rfind("\n") + 1) + 1
-        raise refuse(shown, [Mistake(line, column, "this is not UTF-8")]) from None
-
-
-def _load(text: str, shown: str) -> tuple[dict[str, Any], Positions]:
-    try:
-        return tomllib.loads(text), locate(text)
-    except tomllib.TOMLDecodeError as error:
-        raise refuse(shown, [_broken(error, text)]) from None
-    except RecursionError:
-        raise refuse(shown, [Mistake(1, 1, "values are nested too deeply")]) from None
-
-
-def _broken(error: tomllib.TOMLDecodeError, text: str) -> Mistake:
-    found = _WHERE.match(str(error))
-    message = "this is not TOML: " + (found[1] if found else str(error))
-    if found and found[2]:
-        return Mistake(int(found[2]), int(found[3]), message)
-    lines = text.split("\n")
-    return Mistake(len(lines), len(lines[-1]) + 1, message)
 
 
 def _warnings(file: ProjectFile) -> tuple[str, ...]:

@@ -8,20 +8,21 @@ from datetime import UTC, datetime
 
 from turnout.cli.problems import placed, visible
 from turnout.cli.values import show_bytes, show_duration
+from turnout.cli.waits import waiting_lines
 from turnout.wire.api import (
     DeploymentDetail,
     DeploymentDocument,
     EnvironmentDocument,
     Event,
     LogEntry,
-    PlanDocument,
     ReleaseDocument,
     StepDocument,
-    TrafficDocument,
 )
+from turnout.wire.logs import ErrorKind, FoundLine
 
 Row = Sequence[str]
 
+NO_RETURN = "  ---- point of no return: behind this line nothing goes back by itself ----"
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 _STYLES = {"succeeded": "green", "failed": "red", "rolled_back": "red", "aborted": "yellow"}
@@ -33,7 +34,9 @@ def outcome(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
     place = f"{document.project}/{document.environment}"
     took = f", {show_duration(document.duration_s)}" if document.duration_s is not None else ""
     head = f"{document.status.replace('_', ' ')}: "
-    if document.status == "succeeded":
+    if document.drill:
+        head = f"rehearsal {head}rollback of {place} to {document.release[:12]}"
+    elif document.status == "succeeded":
         head += f"{place} serves {document.release[:12]}"
     else:
         head += f"{document.kind} of {document.release[:12]} to {place}"
@@ -43,7 +46,9 @@ def outcome(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
     if document.reason:
         for line in (*document.reason.splitlines(), *last_words(document)):
             yield f"  {visible(line)}", ""
-    if document.status == "succeeded" or document.status not in _STYLES:
+    if document.drill:
+        yield from _drilled(document)
+    elif document.status == "succeeded" or document.status not in _STYLES:
         yield f"  site:    {visible(document.url)}", "bold"
         yield f"  release: {visible(document.release_url)}", ""
     if document.uploaded_bytes or document.reused_bytes:
@@ -53,6 +58,17 @@ def outcome(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
         yield f"next: `turnout show {document.id}` and `turnout logs {document.id}` tell more", ""
     elif document.status not in _STYLES:
         yield f"next: `turnout events {document.id} -f` follows it", ""
+
+
+def _drilled(document: DeploymentDocument) -> Iterator[tuple[str, str]]:
+    found = document.drilled if isinstance(document, DeploymentDetail) else None
+    if found is None:
+        return
+    if not found.would_work:
+        yield visible(f"  a rollback would NOT work: {found.fails}"), "red"
+        return
+    ready = "" if found.ready_s is None else f" and be ready in {show_duration(found.ready_s)}"
+    yield f"  a rollback would work{ready}; nothing was changed", "green"
 
 
 def last_words(document: DeploymentDocument) -> Iterator[str]:
@@ -66,25 +82,10 @@ def last_words(document: DeploymentDocument) -> Iterator[str]:
 def asked_lines(verb: str, document: DeploymentDocument) -> Iterator[str]:
     """Yield lines that say what a deployment under way was asked for; it may take a moment."""
     status = document.status.replace("_", " ")
-    yield f"asked to {verb}: {document.id} to {document.project}/{document.environment} ({status})"
+    said = {"approve": "approved", "reject": "rejected", "promote": "asked to promote now"}
+    asked = said.get(verb, f"asked to {verb}")
+    yield f"{asked}: {document.id} to {document.project}/{document.environment} ({status})"
     yield f"next: `turnout events {document.id} -f` follows it"
-
-
-def plan_lines(plan: PlanDocument) -> Iterator[str]:
-    """Yield the steps that a deployment would run, by phase."""
-    now = plan.live_release[:12] if plan.live_release else "nothing"
-    yield f"{plan.kind} of {plan.release[:12]} to {plan.project}/{plan.environment}, {plan.strategy}"
-    yield f"live now: {now}; {len(plan.steps)} steps; plan {plan.digest[:12]}"
-    phase = ""
-    for step in plan.steps:
-        if step.phase != phase:
-            phase = step.phase
-            yield f"{phase}:"
-        title = placed(step.title, step.host)
-        undo = f"  (taken back by: {step.undo})" if step.undo else ""
-        yield visible(f"  {step.index + 1:>3}. {title}{undo}")
-    for note in plan.notes:
-        yield visible(f"note: {note}")
 
 
 def detail_lines(detail: DeploymentDetail) -> Iterator[str]:
@@ -99,6 +100,21 @@ def detail_lines(detail: DeploymentDetail) -> Iterator[str]:
     yield visible(f"  site      {detail.url}")
     if detail.message:
         yield visible(f"  message   {detail.message}")
+    if detail.only:
+        yield f"  only      {detail.only}"
+    if detail.cause:
+        yield f"  cause     {detail.cause}"
+    if detail.failed_requests is not None:
+        yield f"  cost      {detail.failed_requests} live requests failed while it was under way"
+    if detail.drill:
+        yield "  drill     it is only rehearsed; nothing changes"
+    for line, _ in _drilled(detail):
+        yield f"  {line.strip()}"
+    for part in detail.split:
+        yield f"  split     {part.weight:>3} % {part.role} {part.release[:12]}"
+    if detail.waiting_for is not None:
+        for line in waiting_lines(detail.id, detail.waiting_for):
+            yield f"  {line}"
     for index, line in enumerate((*detail.reason.splitlines(), *last_words(detail))):
         yield visible(f"  {'' if index else 'reason':9} {line}")
     for phase in detail.phases:
@@ -108,6 +124,8 @@ def detail_lines(detail: DeploymentDetail) -> Iterator[str]:
         yield f"{_TICKS.get(phase.status, ' ')} {phase.name}  {took}".rstrip()
         for step in detail.steps:
             if step.phase == phase.name:
+                if step.irreversible:
+                    yield NO_RETURN
                 yield _step_line(step)
 
 
@@ -160,35 +178,26 @@ def environment_rows(items: Sequence[EnvironmentDocument]) -> Iterator[Row]:
         )
 
 
-def traffic_rows(traffic: TrafficDocument) -> Iterator[Row]:
-    """Yield the rows of a live split, the head first."""
-    yield (
-        "RELEASE",
-        "HOST",
-        "WEIGHT",
-        "SHARE",
-        "REQUESTS",
-        "ERRORS",
-        "IN FLIGHT",
-        *("P50", "P90", "P99"),
-    )
-    for row in traffic.rows:
-        yield (
-            row.release[:12],
-            row.host,
-            f"{row.weight} %",
-            "-" if row.share is None else f"{row.share:.1%}",
-            str(row.requests),
-            "-" if row.error_rate is None else f"{row.error_rate:.2%}",
-            str(row.in_flight),
-            *(_latency(row.latency_ms, name) for name in ("p50", "p90", "p99")),
-        )
-
-
 def log_line(entry: LogEntry) -> str:
     """Return a log entry as one line."""
     at = entry.at.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
     return visible(f"{at} {entry.host} {entry.source} | {entry.text}")
+
+
+def found_line(line: FoundLine) -> str:
+    """Return a line that a log search found as one line."""
+    source = f"{line.scope} {line.release[:12] or line.revision}/{line.instance}"
+    level = f" {line.level}" if line.level else ""
+    return visible(f"{moment(line.at)} {line.host} {source}{level} | {line.text}")
+
+
+def error_rows(items: Sequence[ErrorKind]) -> Iterator[Row]:
+    """Yield the rows of the errors that a log search found, the head first."""
+    yield ("COUNT", "FIRST", "LAST", "LEVEL", "HOSTS", "FINGERPRINT", "ERROR")
+    for item in items:
+        row = (str(item.count), moment(item.first_at), moment(item.last_at), item.level)
+        title = item.title if len(item.title) <= 100 else item.title[:97] + "..."
+        yield (*row, ", ".join(item.hosts) or "-", item.fingerprint, title)
 
 
 def event_line(event: Event) -> str:
@@ -224,7 +233,3 @@ def table(rows: Iterator[Row]) -> Iterator[str]:
 
 def _short(digest: re.Match[str]) -> str:
     return digest[0][:12]
-
-
-def _latency(latencies: dict[str, float], name: str) -> str:
-    return f"{latencies[name]:.1f} ms" if name in latencies else "-"

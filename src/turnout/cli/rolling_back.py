@@ -19,6 +19,26 @@ Release = Annotated[
         "--to", metavar="RELEASE", help="At least 6 digits of a kept one; else the one before."
     ),
 ]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="WHEN", help="To what was live then, such as 2026-11-20T14:00."),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        metavar="PART",
+        help="Only that part, configuration or code; the other stays as it is live now.",
+    ),
+]
+Drill = Annotated[
+    bool,
+    options.flag("--drill", help="Rehearse it without live traffic, and change nothing."),
+]
+Force = Annotated[
+    bool,
+    options.flag("--force", help="Also past something that cannot be taken back."),
+]
 PlanOnly = Annotated[bool, options.flag("--plan", help="Print the steps and run none.")]
 NoWait = Annotated[bool, options.flag("--no-wait", help="Do not follow it to its end.")]
 
@@ -27,6 +47,10 @@ def rollback(
     environment: options.EnvironmentName,
     project: options.Project = None,
     to: Release = None,
+    at: At = None,
+    only: Only = None,
+    drill: Drill = False,
+    force: Force = False,
     reason: options.Reason = "",
     plan: PlanOnly = False,
     no_wait: NoWait = False,
@@ -35,14 +59,24 @@ def rollback(
     token: options.Token = None,
     fingerprint: options.Fingerprint = None,
 ) -> None:
-    """Go back to the release before, or to RELEASE; a deployment under way is aborted."""
+    """Go back to the release before, or to RELEASE; a deployment under way is aborted.
+
+    With --drill nothing is aborted and nothing changes: it is rehearsed and measured.
+    """
     from turnout.cli.following import see_through, show
     from turnout.cli.progress import open_progress
 
     session = options.session(json, server, token, fingerprint)
+    if to is not None and at is not None:
+        raise InvalidInput(
+            "A rollback goes to a release or to a moment, not to both",
+            next_step="Leave out --to or --at.",
+        )
     with session.client() as client:
         name = options.project_of(client, project, environment)
-        request = _request(name, environment, to, reason)
+        request = _request(
+            name, environment, to=to, at=at, only=only, drill=drill, force=force, reason=reason
+        )
         if plan:
             _print_plan(client.post("/rollbacks/plan", request), as_json=session.json)
             return
@@ -54,19 +88,28 @@ def rollback(
     raise typer.Exit(code)
 
 
-def _request(project: str, environment: str, to: str | None, reason: str) -> RollbackRequest:
+def _request(
+    project: str,
+    environment: str,
+    *,
+    to: str | None,
+    at: str | None,
+    only: str | None,
+    drill: bool,
+    force: bool,
+    reason: str,
+) -> RollbackRequest:
+    from turnout.cli.moments import moment
     from turnout.wire.api import RollbackRequest
 
-    if to is not None and (not 6 <= len(to) <= 64 or not set(to) <= set("0123456789abcdef")):
-        raise InvalidInput(
-            f"{ascii(to)[:80]} is no release",
-            why="a release is named by 6 to 64 lower-case hexadecimal digits",
-            next_step=f"`turnout releases --project {project}` shows them.",
-        )
     return RollbackRequest(
         project=project,
         environment=check_name(environment, "an environment"),
-        to=to,
+        to=None if to is None else options.check_release(to, project),
+        at=None if at is None else moment(at, "--at"),
+        only=None if only is None else check_name(only, "a part of the release unit"),
+        drill=drill,
+        force=force,
         reason=options.check_text(reason, "reason"),
     )
 
@@ -76,7 +119,7 @@ def _print_plan(planned: dict[str, object], *, as_json: bool) -> None:
         output.document(planned)
         return
     from turnout.cli.client import understood
-    from turnout.cli.rendering import plan_lines
+    from turnout.cli.planned import plan_lines
     from turnout.wire.api import PlanDocument
 
     for line in plan_lines(understood(PlanDocument, planned)):

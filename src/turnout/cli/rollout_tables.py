@@ -222,6 +222,7 @@ class RolloutTable(Table):
     verify_max_error_rate: Annotated[Percent, LimitsOf(Rollout, "verify_max_error_rate")] | None = (
         None
     )
+    drill_within: Annotated[Duration, LimitsOf(Rollout, "drill_within")] | None = None
     drain: Annotated[Duration, LimitsOf(Rollout, "drain")] | None = None
     keep_releases: Annotated[int, LimitsOf(Rollout, "keep_releases")] | None = None
 
@@ -248,8 +249,18 @@ def rollout_of(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     if "blue_green" in merged:
         merged["blue_green"] = _with_percent(merged["blue_green"])
     if "analysis" in merged:
-        merged["analysis"] = _analysis(merged["analysis"])
+        merged["analysis"] = analysis_of(merged["analysis"])
     return merged
+
+
+def analysis_of(table: dict[str, Any]) -> dict[str, Any]:
+    """Return an analysis as :class:`turnout.wire.rollout.AnalysisSpec` is given."""
+    found = {key: None if value is False else value for key, value in table.items()}
+    for key, value in found.items():
+        if key.startswith("latency_") and value is not None and "max" in value:
+            # The file has durations, the wire milliseconds.
+            found[key] = {**value, "max": round(value["max"] * 1000, 6)}
+    return found
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -286,12 +297,3 @@ def _with_percent(table: dict[str, Any]) -> dict[str, Any]:
         return table
     # The least that can be mirrored is 1 %; less than that was not meant to be nothing.
     return {**table, "mirror": math.ceil(round(table["mirror"] * 100, 6))}
-
-
-def _analysis(table: dict[str, Any]) -> dict[str, Any]:
-    found = {key: None if value is False else value for key, value in table.items()}
-    for key, value in found.items():
-        if key.startswith("latency_") and value is not None and "max" in value:
-            # The file has durations, the wire milliseconds.
-            found[key] = {**value, "max": round(value["max"] * 1000, 6)}
-    return found

@@ -23,7 +23,7 @@ def check_whole(file: ProjectFile, positions: Positions) -> list[Mistake]:
     if file.run is not None and file.run.command is None:
         where = positions.of_value(("run",))
         mistakes.append(Mistake.at(where, "run.command is missing"))
-    mistakes += _named_twice(file.checks, ("checks",), "checks", positions)
+    mistakes += named_twice(file.checks, ("checks",), "checks", positions)
     if file.rollout is not None:
         mistakes += _of_rollout(file.rollout, ("rollout",), positions)
     for name, own in (file.environments or {}).items():
@@ -39,10 +39,10 @@ def check_whole(file: ProjectFile, positions: Positions) -> list[Mistake]:
 
 
 def _of_rollout(table: RolloutTable, here: Path, positions: Positions) -> Iterator[Mistake]:
-    yield from _named_twice(table.gates, (*here, "gates"), "gates", positions)
-    yield from _named_twice(table.commands, (*here, "commands"), "commands", positions)
+    yield from named_twice(table.gates, (*here, "gates"), "gates", positions)
+    yield from named_twice(table.commands, (*here, "commands"), "commands", positions)
     metrics = table.analysis.metrics if table.analysis else None
-    yield from _named_twice(metrics, (*here, "analysis", "metrics"), "metrics", positions)
+    yield from named_twice(metrics, (*here, "analysis", "metrics"), "metrics", positions)
     steps = table.canary.steps if table.canary else None
     if isinstance(steps, list):
         for index, (before, after) in enumerate(pairwise(steps), start=1):
@@ -52,9 +52,10 @@ def _of_rollout(table: RolloutTable, here: Path, positions: Positions) -> Iterat
                 yield Mistake.at(where, said)
 
 
-def _named_twice(
+def named_twice(
     tables: Sequence[_Named] | None, here: Path, what: str, positions: Positions
 ) -> Iterator[Mistake]:
+    """Yield a mistake for each name that an earlier one of *tables* has already."""
     names = [table.name for table in tables or ()]
     for index, name in enumerate(names):
         if name in names[:index]:

@@ -69,7 +69,7 @@ def open_workspace(
 
     project = projectfile.read(file)
     intent = projectfile.intent(project, environment, name=name, strategy=strategy)
-    warnings = (*project.warnings, *projectfile.idle(project, environment))
+    warnings = project.warnings
     root = file.parent
     if path is not None and not _same(path, root):
         remark = f"{path} is packaged as it is, with the settings of {file}"

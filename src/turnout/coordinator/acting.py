@@ -11,7 +11,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from turnout.base.errors import Conflict
+from turnout.base.errors import Impossible
 from turnout.coordinator import answering
 from turnout.coordinator.ending import finish_in, problem_of
 from turnout.coordinator.ledger import ROLLBACK_PREFIX, Ledger
@@ -45,7 +45,7 @@ def act(ledger: Ledger, deployment: str, verb: Verb, why: str, by: str) -> Effec
 
     Raises:
         NotFound: There is none of that name.
-        Conflict: It stands where that cannot be done; nothing is changed.
+        Impossible: It stands where that cannot be done; nothing is changed.
     """
     with ledger.database.transaction() as connection:
         row = ledger.row_in(connection, deployment)
@@ -54,9 +54,9 @@ def act(ledger: Ledger, deployment: str, verb: Verb, why: str, by: str) -> Effec
         steps = ledger.step_rows_in(connection, deployment)
         _demand_possible(row, steps, verb)
         if verb == "resume" and row["control"] != "pause":
-            raise Conflict("The deployment is not paused", subject=deployment)
+            raise Impossible("The deployment is not paused", subject=deployment)
         if verb == "retry" and not any("failed" in step["status"] for step in steps):
-            raise Conflict(
+            raise Impossible(
                 "No step waits to be tried again",
                 subject=deployment,
                 next_step=f"Look at it with 'turnout show {deployment}'.",
@@ -85,12 +85,14 @@ def act(ledger: Ledger, deployment: str, verb: Verb, why: str, by: str) -> Effec
 def make_way(ledger: Ledger, deployment: str, why: str) -> Effect:
     """Let a deployment end for a rollback: abort it, or cut its cleanup short.
 
-    A rollback under way is left alone: it takes no longer than its own undo would.
+    A rollback under way is left alone: it takes no longer than its own undo would.  A drill
+    gives way.
     """
     with ledger.database.transaction() as connection:
         row = ledger.row_in(connection, deployment)
         undoing = str(row["phase"]).startswith(ROLLBACK_PREFIX)
-        if Status(row["status"]) in ENDED or row["kind"] == Kind.ROLLBACK or undoing:
+        rollback = row["kind"] == Kind.ROLLBACK and not row["drill"]
+        if Status(row["status"]) in ENDED or rollback or undoing:
             return Effect()
         confirmed = _confirmation(ledger.step_rows_in(connection, deployment)) == "done"
         _say(connection, row, "hasten" if confirmed else "abort", why)
@@ -101,7 +103,7 @@ def make_way(ledger: Ledger, deployment: str, why: str) -> Effect:
 
 def _demand_open(row: Row, status: Status) -> None:
     if status in ENDED:
-        raise Conflict(
+        raise Impossible(
             f"The deployment has ended: {status}",
             subject=row["id"],
             next_step="Start another one, or go back with 'turnout rollback'.",
@@ -113,21 +115,21 @@ def _demand_possible(row: Row, steps: list[Row], verb: Verb) -> None:
         return
     confirmation = _confirmation(steps)
     if confirmation == "done" or (confirmation == "running" and verb == "pause"):
-        raise Conflict(
+        raise Impossible(
             "The release is confirmed as live already",
             subject=row["id"],
             why=f"there is nothing left to {verb}",
             next_step="Go back with 'turnout rollback'.",
         )
     if str(row["phase"]).startswith(ROLLBACK_PREFIX):
-        raise Conflict(
+        raise Impossible(
             "The deployment has failed and is being taken back",
             subject=row["id"],
             why=f"there is nothing left to {verb}",
             next_step="Wait for its end, then deploy again.",
         )
     if row["control"] == "abort" and verb != "abort":
-        raise Conflict(
+        raise Impossible(
             "The deployment is being aborted",
             subject=row["id"],
             next_step="Wait for its end, then deploy again.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from turnout.base import clock
-from turnout.base.errors import Conflict
+from turnout.base.errors import Impossible
 from turnout.coordinator.holdbook import waiting_in
 from turnout.coordinator.ledger import Ledger
 from turnout.coordinator.stepbook import Row
@@ -31,11 +31,11 @@ def answer(
     """Write down a yes or a no to the plan at the step that waits for one.
 
     Raises:
-        Conflict: The deployment does not wait for an approval.
+        Impossible: The deployment does not wait for an approval.
     """
     waiting = waiting_in(connection, row["id"])
     if waiting is None or waiting[1].kind != "approval":
-        raise Conflict(
+        raise Impossible(
             "The deployment does not wait for an approval",
             subject=row["id"],
             why=f"it is {row['status']}",
@@ -74,11 +74,11 @@ def promote(
     Approvals are still asked for: whoever promotes overrules measurements, not people.
 
     Raises:
-        Conflict: Nothing of the deployment could be skipped.
+        Impossible: Nothing of the deployment could be skipped.
     """
     left = [step for step in steps if step["action"] in SKIPPABLE and step["status"] != "done"]
     if row["plan"] is None or not left or Status(row["status"]) is Status.QUEUED:
-        raise Conflict(
+        raise Impossible(
             "There is nothing that the deployment would wait for",
             subject=row["id"],
             next_step=f"Look at it with 'turnout show {row['id']}'.",

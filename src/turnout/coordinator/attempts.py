@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from turnout.base import failpoints
+from turnout.base import failpoints, logs
 from turnout.base.errors import Aborted, Failed, TurnoutError, Unreachable
 from turnout.coordinator.context import Context
 from turnout.coordinator.effects import EFFECTS
@@ -66,6 +66,10 @@ class Attempt:
             with the error's document and the ``delay`` before the next attempt, None if there
             shall be none.
         """
+        with logs.bound(step=self.position, action=self.action.value, host=self.host or None):
+            return await self._run(mode)
+
+    async def _run(self, mode: Mode) -> dict[str, Any]:
         ledger, deployment = self.ctx.ledger, self.job.id
         ended = "undone" if mode == "undo" else "done"
         place = f"server.{'undo' if mode == 'undo' else 'step'}.{self.position}-{self.action}"
@@ -86,10 +90,11 @@ class Attempt:
             late = Failed("The step took too long", why=f"{limit:g} seconds have passed")
             return await self._failed(late, mode, begun["attempts"])
         except Exception as mistake:
-            log.exception("step.crashed", deployment=deployment, action=self.action)
+            log.exception("step.crashed")
             return await self._failed(explained(mistake), mode, begun["attempts"])
         values = {} if mode == "undo" else {"result": result, "error": ""}
         await asyncio.to_thread(ledger.end_step, deployment, self.position, ended, **values)
+        log.info("step.ended", status=ended, attempt=begun["attempts"])
         await failpoints.reached(f"{place}.after")
         return {"end": "done"}
 
@@ -118,6 +123,7 @@ class Attempt:
 
     async def _failed(self, error: TurnoutError, mode: Mode, attempts: int) -> dict[str, Any]:
         delay = retry_delay(error, mode, attempts)
+        log.warning("step.failed", mode=mode, attempt=attempts, why=str(error), again_in_s=delay)
         await asyncio.to_thread(
             self.ctx.ledger.fail_step,
             self.job.id,

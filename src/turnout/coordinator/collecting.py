@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from turnout.base import clock
-from turnout.base.errors import TurnoutError
+from turnout.base.errors import NotFound, TurnoutError
 from turnout.monitoring.series import Series
 from turnout.wire.statistics import HostStatistics
 
@@ -109,6 +109,8 @@ class Collector:
         try:
             async with asyncio.timeout(_LIMIT_S):
                 self._series.note(await self._ask(name))
+        except NotFound:
+            self._failed(name, one, "its agent is of a version that does not count yet")
         except (TurnoutError, TimeoutError, OSError) as error:
             self._failed(name, one, str(error) or "it did not answer in time")
         except Exception:

@@ -10,6 +10,7 @@ from turnout.coordinator.fleet import Fleet
 from turnout.coordinator.ledger import Ledger
 from turnout.environments.catalogue import Catalogue
 from turnout.keys.keyring import Keyring
+from turnout.monitoring.otlp import Endpoint
 from turnout.monitoring.series import Series
 from turnout.monitoring.ticks import Ticks
 from turnout.packages.store import Store
@@ -29,8 +30,9 @@ class Settings:
             deadline that a step has of its own.
         sweep_interval_s: How often what is no longer wanted is looked for.
         single_machine: Environments are made by the first deployment into them.
-        collects: Whether hosts are asked every second what they counted; those of this version
-            cannot tell yet.
+        collects: Whether hosts are asked every second what they counted; without it nothing
+            can be judged, and every hold finds its measurements unavailable.
+        traces: Where the traces of deployments are sent; None: nowhere.
     """
 
     http_address: str
@@ -40,7 +42,8 @@ class Settings:
     attempt_deadline_s: float = 7200.0
     sweep_interval_s: float = 1.0
     single_machine: bool = True
-    collects: bool = False
+    collects: bool = True
+    traces: Endpoint | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from turnout.base import logs
 from turnout.base.database import of_database
 from turnout.base.errors import Aborted, Failed, Refused, TurnoutError
 from turnout.coordinator import engine, freezing, planning, undoing
@@ -26,10 +27,15 @@ async def carry(ctx: Context, deployment: str) -> None:
 
     Nothing but the end of the process keeps it from recording an end.
     """
+    with logs.bound(deployment=deployment):
+        await _carry_safely(ctx, deployment)
+
+
+async def _carry_safely(ctx: Context, deployment: str) -> None:
     try:
         await _carry(ctx, deployment)
     except Exception as mistake:
-        log.exception("deployment.crashed", deployment=deployment)
+        log.exception("deployment.crashed")
         if of_database(mistake):
             # Nothing can be recorded now, an end least of all; admission starts it again.
             raise
@@ -65,6 +71,11 @@ async def go(run: Run, phase: Phase) -> None:
     Raises:
         TurnoutError: A step failed for good, or the deployment was called off.
     """
+    with logs.bound(phase=phase.value):
+        await _go(run, phase)
+
+
+async def _go(run: Run, phase: Phase) -> None:
     ledger, deployment = run.ctx.ledger, run.job.id
     await asyncio.to_thread(ledger.begin_phase, deployment, phase.value)
     outcome = "done"
@@ -126,7 +137,15 @@ async def _carry(ctx: Context, deployment: str) -> None:
         # A version before this one began it, and looked in a step of its own.
         planned = await engine.step("resume", planning.see_undoing, ctx, deployment)
     run = await load(ctx, deployment)
-    if planned["undoing"]:
+    with logs.bound(
+        project=run.job.project, environment=run.job.environment, release=run.job.revision.release
+    ):
+        await _run(run, undoing=planned["undoing"])
+
+
+async def _run(run: Run, *, undoing: bool) -> None:
+    ctx, deployment = run.ctx, run.job.id
+    if undoing:
         await end_badly(run, _interrupted(deployment))
         return
     while True:

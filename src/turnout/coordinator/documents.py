@@ -10,9 +10,12 @@ from typing import Any
 
 from turnout.base import clock
 from turnout.base.errors import InvalidInput
+from turnout.coordinator import drilling
 from turnout.coordinator.admission import PRIORITIES
 from turnout.coordinator.context import Settings, domains_of
-from turnout.domain.steps import Plan
+from turnout.coordinator.splitting import split_of
+from turnout.domain.steps import Plan, plan_from_json
+from turnout.domain.transitions import UNDER_WAY, Status
 from turnout.wire.api import (
     DeploymentDetail,
     DeploymentDocument,
@@ -33,23 +36,32 @@ def deployment_document(settings: Settings, row: Row) -> DeploymentDocument:
 
 
 def deployment_detail(
-    settings: Settings, row: Row, phases: Sequence[Row], steps: Sequence[Row]
+    settings: Settings,
+    row: Row,
+    phases: Sequence[Row],
+    steps: Sequence[Row],
+    holds: Sequence[Row] = (),
 ) -> DeploymentDetail:
-    """Return a deployment with its phases and steps."""
+    """Return a deployment with its phases and steps.
+
+    Args:
+        holds: What its steps that wait have kept, by position.
+    """
+    plan = plan_from_json(row["plan"]) if row["plan"] else None
+    status = Status(row["status"])
+    states = {hold["position"]: hold["state"] for hold in holds}
+    # A pause stops the clock of a hold, so what it says it waits for is out of date then.
+    waiting = [hold["waiting"] for hold in holds if hold["waiting"]]
     return DeploymentDetail.model_validate(
         {
             **_fields(settings, row),
             "phases": [PhaseDocument.model_validate(dict(phase)) for phase in phases],
-            "steps": [
-                StepDocument.model_validate(
-                    {
-                        **step,
-                        "index": step["position"],
-                        "result": _public(step["result"]),
-                    }
-                )
-                for step in steps
-            ],
+            "steps": [_step(step, plan) for step in steps],
+            "waiting_for": waiting[-1] if waiting and status is Status.WAITING else None,
+            "split": split_of(plan, steps, states) if plan and status in UNDER_WAY else (),
+            "plan_digest": plan.digest() if plan else "",
+            "no_return_at": plan.no_return_at if plan else None,
+            "drilled": drilling.result(row, steps),
         }
     )
 
@@ -74,6 +86,7 @@ def plan_document(plan: Plan) -> PlanDocument:
                 host=step.host,
                 title=step.title,
                 undo=step.undo.title if step.undo else None,
+                irreversible=step.irreversible,
             )
             for index, step in enumerate(plan.steps)
         ),
@@ -130,6 +143,20 @@ def _fields(settings: Settings, row: Row) -> dict[str, Any]:
         "release_url": _url(settings, f"{row['release'][:12]}--{domains[0]}"),
         "events_url": f"/api/v1/deployments/{row['id']}/events",
     }
+
+
+def _step(row: Row, plan: Plan | None) -> StepDocument:
+    position = row["position"]
+    planned = plan.steps[position] if plan and position < len(plan.steps) else None
+    return StepDocument.model_validate(
+        {
+            **row,
+            "index": position,
+            "result": _public(row["result"]),
+            "undo": planned.undo.title if planned and planned.undo else None,
+            "irreversible": planned is not None and planned.irreversible,
+        }
+    )
 
 
 def _public(result: Mapping[str, Any] | None) -> dict[str, Any]:

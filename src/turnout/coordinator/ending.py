@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from turnout.base import clock
 from turnout.coordinator.context import Context
@@ -13,6 +14,8 @@ from turnout.coordinator.ledger import Ledger
 from turnout.coordinator.stepbook import Row
 from turnout.coordinator.tables import deployments, phases, scopes
 from turnout.domain.transitions import ENDED, Status
+
+log = structlog.get_logger(__name__)
 
 
 async def finish(
@@ -40,6 +43,8 @@ async def finish(
         ctx.ledger.ring_queue()
 
     await asyncio.to_thread(write)
+    why = _reason(problem) if problem else ""
+    log.info("deployment.ended", deployment=deployment, status=status.value, why=why)
     ctx.alarms.pop(deployment, None)
 
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from turnout.base.errors import Conflict, InvalidInput
+from turnout.base.errors import Impossible, InvalidInput
 from turnout.coordinator import judging
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, job_of
+from turnout.coordinator.points import Point, thinned
 from turnout.coordinator.tables import decisions, evidence, holds
-from turnout.domain.steps import Action, Plan, plan_from_json
-from turnout.monitoring.histograms import merged, quantile
+from turnout.domain.steps import Plan, plan_from_json
 from turnout.monitoring.ticks import Arm
 from turnout.wire.evidence import (
-    ArmPoint,
     Decision,
     EvidenceDocument,
-    EvidencePoint,
     ReplayDocument,
     VerdictDocument,
 )
 from turnout.wire.rollout import AnalysisSpec
 
 MOST_POINTS = 2000
-_JUDGED = (Action.HOLD, Action.RAMP)
-Point = Mapping[str, Any]
+REPLAYED_POINTS = 300
 
 
 async def evidence_of(ctx: Context, deployment: str, points: int = 300) -> EvidenceDocument:
@@ -46,7 +44,11 @@ async def evidence_of(ctx: Context, deployment: str, points: int = 300) -> Evide
         raise InvalidInput(f"Evidence has 1 to {MOST_POINTS} points", subject=str(points))
     row, seen, decided, states = await asyncio.to_thread(_read, ctx, deployment)
     job, plan = job_of(row), _plan(row)
-    last = states[-1] if states else None
+    alpha = job.intent.rollout.analysis.alpha
+    guards = {
+        step: judging.guard(judging.verdict(state), "latency_p99") for step, state in states.items()
+    }
+    shown = await asyncio.to_thread(lambda: tuple(thinned(seen, points, alpha, guards)))
     return EvidenceDocument(
         deployment=deployment,
         project=job.project,
@@ -54,11 +56,11 @@ async def evidence_of(ctx: Context, deployment: str, points: int = 300) -> Evide
         strategy=row["strategy"],
         release=job.revision.release,
         control=plan.live_release if plan else None,
-        alpha=job.intent.rollout.analysis.alpha,
+        alpha=alpha,
         log_threshold=judging.log_thresholds(job.intent.rollout.analysis),
-        points=tuple(_thinned(seen, points)),
+        points=shown,
         decisions=tuple(decided),
-        verdict=judging.verdict(last) if last else None,
+        verdict=_last(states),
         policy=job.intent.rollout.analysis.model_dump(mode="json"),
     )
 
@@ -68,11 +70,11 @@ async def replay(ctx: Context, deployment: str, policy: AnalysisSpec) -> ReplayD
 
     Raises:
         NotFound: There is no such deployment.
-        Conflict: It has judged nothing.
+        Impossible: It has judged nothing.
     """
     row, seen, _, states = await asyncio.to_thread(_read, ctx, deployment)
     if not seen:
-        raise Conflict(
+        raise Impossible(
             "The deployment has no evidence that could be replayed",
             subject=deployment,
             why="it judged no live traffic",
@@ -80,20 +82,21 @@ async def replay(ctx: Context, deployment: str, policy: AnalysisSpec) -> ReplayD
         )
     job, plan = job_of(row), _plan(row)
     assert plan is not None
-    found = await asyncio.to_thread(_judge_again, job, plan, policy, seen)
-    actual = judging.verdict(states[-1]) if states else None
+    pasts = {position: state["past"] for position, state in states.items()}
+    found = await asyncio.to_thread(_judge_again, job, plan, policy, seen, pasts)
     return ReplayDocument(
         deployment=deployment,
-        verdict=found[0],
-        actual=actual,
-        first=found[1],
-        decisions=tuple(found[2]),
+        verdict=found.verdict,
+        actual=_last(states),
+        first=found.first,
+        decisions=tuple(found.decisions),
+        points=tuple(thinned(found.points, REPLAYED_POINTS, policy.alpha, found.guards)),
     )
 
 
 def _read(
     ctx: Context, deployment: str
-) -> tuple[Mapping[str, Any], list[Point], list[Decision], list[dict[str, Any]]]:
+) -> tuple[Mapping[str, Any], list[Point], list[Decision], dict[int, dict[str, Any]]]:
     row = ctx.ledger.row(deployment)
     here = evidence.c.deployment == deployment
     with ctx.ledger.database.reading() as connection:
@@ -112,15 +115,13 @@ def _read(
                 .order_by(decisions.c.id)
             ).mappings()
         ]
-        states: list[dict[str, Any]] = [
-            dict(found)["judge"]
-            for found in connection.execute(
-                sa.select(holds.c.state)
-                .where(holds.c.deployment == deployment)
-                .order_by(holds.c.position)
-            ).scalars()
-            if found and "judge" in found
-        ]
+        query = sa.select(holds.c.position, holds.c.state)
+        query = query.where(holds.c.deployment == deployment).order_by(holds.c.position)
+        states = {
+            position: dict(state)["judge"]
+            for position, state in connection.execute(query)
+            if state and "judge" in state
+        }
     return row, seen, decided, states
 
 
@@ -128,19 +129,35 @@ def _plan(row: Mapping[str, Any]) -> Plan | None:
     return plan_from_json(row["plan"]) if row["plan"] else None
 
 
-def _judge_again(
-    job: Job, plan: Plan, policy: AnalysisSpec, seen: Sequence[Point]
-) -> tuple[VerdictDocument, datetime | None, list[Decision]]:
-    """Judge step after step, each as it was judged: from nothing."""
-    step, state, told = None, None, "unknown"
+def _last(states: Mapping[int, dict[str, Any]]) -> VerdictDocument | None:
+    """Return the verdict of the last step that judged."""
+    return judging.verdict(states[max(states)]) if states else None
+
+
+@dataclass
+class _Again:
+    """What another policy says of the record; of each step as it was judged: from nothing."""
+
+    verdict: VerdictDocument = field(default_factory=lambda: VerdictDocument(verdict="unknown"))
     first: datetime | None = None
-    decided: list[Decision] = []
-    verdict = VerdictDocument(verdict="unknown")
+    decisions: list[Decision] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    guards: dict[int, float] = field(default_factory=dict)
+
+
+def _judge_again(
+    job: Job,
+    plan: Plan,
+    policy: AnalysisSpec,
+    seen: Sequence[Point],
+    pasts: Mapping[int, judging.Past | None],
+) -> _Again:
+    again = _Again()
+    step, state, told = None, None, "unknown"
     for point in seen:
         if point["step"] != step:
             step, told = point["step"], "unknown"
-            args = plan.steps[step].args
-            state = judging.begin(job, args, None, policy)
+            state = judging.begin(job, plan.steps[step].args, pasts.get(step), policy)
         assert state is not None
         state = judging.observe(
             state,
@@ -150,13 +167,15 @@ def _judge_again(
             weights=(point["w"], point["cw"]),
             metrics=point.get("m", {}),
         )
-        verdict = judging.verdict(state)
+        verdict = again.verdict = judging.verdict(state)
+        again.guards[point["step"]] = judging.guard(verdict, "latency_p99")
+        again.points.append({**point, "le": judging.log_e(verdict), "v": verdict.verdict})
         if verdict.verdict != told:
             told = verdict.verdict
             at = datetime.fromtimestamp(point["at"], UTC)
-            if told in ("good", "bad") and first is None:
-                first = at
-            decided.append(
+            if told in ("good", "bad") and again.first is None:
+                again.first = at
+            again.decisions.append(
                 Decision(
                     at=at,
                     step=point["step"],
@@ -168,47 +187,7 @@ def _judge_again(
             )
             if told == "bad":
                 break
-    return verdict, first, decided
-
-
-def _thinned(seen: Sequence[Point], most: int) -> Iterator[EvidencePoint]:
-    """Yield points, neighbours of one step and one weight put together until they fit."""
-    size = -(-len(seen) // most) or 1
-    group: list[Point] = []
-    for point in seen:
-        same = group and (group[0]["step"], group[0]["w"]) == (point["step"], point["w"])
-        if group and (not same or len(group) >= size):
-            yield _together(group)
-            group = []
-        group.append(point)
-    if group:
-        yield _together(group)
-
-
-def _together(group: Sequence[Point]) -> EvidencePoint:
-    last = group[-1]
-    return EvidencePoint(
-        at=datetime.fromtimestamp(last["at"], UTC),
-        step=last["step"],
-        weight=last["w"],
-        control_weight=last["cw"],
-        available=all(point["ok"] for point in group),
-        candidate=_arm_point([point["c"] for point in group]),
-        control=_arm_point([point["k"] for point in group]),
-        log_e=last["le"],
-        verdict=last["v"],
-    )
-
-
-def _arm_point(arms: Sequence[Sequence[Any]]) -> ArmPoint:
-    latency = merged(tuple((bound, count) for bound, count in arm[2]) for arm in arms)
-    return ArmPoint(
-        requests=sum(arm[0] for arm in arms),
-        errors=sum(arm[1] for arm in arms),
-        p50=quantile(latency, 0.5),
-        p90=quantile(latency, 0.9),
-        p99=quantile(latency, 0.99),
-    )
+    return again
 
 
 def _arm(written: Sequence[Any]) -> Arm:

@@ -13,6 +13,7 @@ from turnout.coordinator.answering import SKIPPABLE
 from turnout.coordinator.holdbook import HoldBook
 from turnout.coordinator.run import CONTROL, Run
 from turnout.coordinator.tables import phases
+from turnout.coordinator.waits import WAYS_OUT
 from turnout.domain.steps import Action
 from turnout.wire.api import WaitingFor
 
@@ -31,6 +32,9 @@ async def freeze(run: Run, error: TurnoutError, line: str) -> Literal["again", "
         ``again``: the steps go on, the failed one is tried once more or skipped; ``abort``:
         what can be taken back is to be taken back.
     """
+    # What was said of the deployment before it failed decides nothing about the failure.
+    while await engine.receive(CONTROL, 0) is not None:
+        pass
     await engine.step("freeze", _freeze, run, str(error), line)
     while True:
         message = await engine.receive(CONTROL, REMIND_S)
@@ -52,7 +56,7 @@ async def _freeze(run: Run, why: str, line: str) -> dict[str, Any]:
         since=clock.now(),
         until=clock.now() + timedelta(seconds=REMIND_S),
         reason=f"{why}; '{line}' cannot be taken back, so traffic stays where it is",
-        ways_out=("retry", "promote", "abort"),
+        ways_out=WAYS_OUT["frozen"],
     )
     await asyncio.to_thread(
         lambda: book.wait_for(waiting, "deployment.frozen", reason=why, line=line)
@@ -100,7 +104,10 @@ def _thaw_now(run: Run, verb: str) -> dict[str, Any]:
             .where((phases.c.deployment == deployment) & (phases.c.status == "failed"))
             .values(status="running", finished_at=None)
         )
-    HoldBook(ledger, deployment, position).wait_no_more("deployment.thawed", verb=verb)
+    book = HoldBook(ledger, deployment, position)
+    if verb == "retry":
+        book.forget_evidence()
+    book.wait_no_more("deployment.thawed", verb=verb)
     return {"do": "again"}
 
 

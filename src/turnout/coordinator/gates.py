@@ -10,6 +10,7 @@ from turnout.base import clock
 from turnout.base.errors import Failed, Refused, TurnoutError
 from turnout.coordinator import commanding, hooks
 from turnout.coordinator.looks import Desk, Look
+from turnout.coordinator.waits import WAYS_OUT
 from turnout.environments import windows
 from turnout.wire.api import WaitingFor
 from turnout.wire.rollout import GateSpec
@@ -69,7 +70,7 @@ async def look_for_approval(desk: Desk, name: str, since: datetime, until: datet
             since=since,
             until=until,
             reason="somebody has to approve the plan",
-            ways_out=("approve", "reject", "abort"),
+            ways_out=WAYS_OUT["approval"],
         ),
     )
     return Look(done=False, delay=_left(until, f"Nobody approved '{name}' in time"))
@@ -91,7 +92,7 @@ async def _ask(desk: Desk, gate: GateSpec, since: datetime, until: datetime) -> 
             since=since,
             until=until,
             reason=answer.reason,
-            ways_out=("promote", "abort"),
+            ways_out=WAYS_OUT["gate"],
         ),
     )
     row = await desk.row()
@@ -114,7 +115,7 @@ async def _look_at_clock(desk: Desk, opens: datetime) -> Look:
             since=await _since(desk),
             until=opens,
             reason=f"it opens at {opens.isoformat(timespec='seconds')}",
-            ways_out=("abort",),
+            ways_out=WAYS_OUT["window"],
         ),
     )
     return Look(done=False, delay=min(left, LONGEST_LOOK_AWAY_S))

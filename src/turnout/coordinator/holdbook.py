@@ -50,17 +50,28 @@ class HoldBook:
                     )
                 )
 
+    def forget_evidence(self) -> None:
+        """Let a step that is tried again judge from nothing; the weight stays where it is.
+
+        What it saw before stays on record.
+        """
+        state = self.state()
+        if state:
+            self.keep({"weight": state["weight"]} if "weight" in state else {})
+
     def wait_for(self, waiting: WaitingFor, event: str, **data: Any) -> None:
-        """Record what the deployment waits for; a second time changes nothing."""
+        """Record what the deployment waits for; it is told once, however its end is put off."""
         document = waiting.model_dump(mode="json")
         with self.ledger.database.transaction() as connection:
             known = connection.execute(sa.select(holds.c.waiting).where(self._place())).scalar()
             row = self.ledger.row_in(connection, self.deployment)
             if row["status"] == Status.RUNNING:
                 self.ledger.set_status(connection, row, Status.WAITING, "deployment.waiting")
-            if _same(known, document):
+            if known == document:
                 return
             self._keep(connection, waiting=document)
+            if _same(known, document):
+                return
             self.ledger.tell(connection, row, event, step=self.position, **data)
 
     def wait_no_more(self, event: str = "", **data: Any) -> None:

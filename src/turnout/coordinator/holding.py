@@ -15,6 +15,7 @@ from turnout.coordinator import gates, hooks
 from turnout.coordinator.looks import Desk, Look
 from turnout.coordinator.observing import Observer
 from turnout.coordinator.verifying import NotGood
+from turnout.coordinator.waits import WAYS_OUT
 from turnout.strategies.moves import Move, Next, Rules, Seen, next_move
 from turnout.wire.api import WaitingFor
 
@@ -94,7 +95,7 @@ async def ask(desk: Desk, observer: Observer, step: Next) -> None:
         since=since,
         until=until,
         reason=step.reason,
-        ways_out=("promote", "abort", "pause"),
+        ways_out=WAYS_OUT["hold"],
     )
     await asyncio.to_thread(
         lambda: desk.book.wait_for(waiting, "hold.extended", reason=step.reason)
@@ -151,17 +152,20 @@ async def _approved(desk: Desk, observer: Observer, seen: Seen) -> Look | None:
 
 
 async def _tell(desk: Desk, observer: Observer, rules: Rules) -> None:
-    if desk.args["approval"] or observer.state.get("said") == "wait":
+    said = observer.state.get("said")
+    if desk.args["approval"] or said == "wait":
         return
-    since = datetime.fromisoformat(observer.state["since"])
-    weight = desk.args["weight"]
+    weight, elapsed = desk.args["weight"], observer.state["elapsed"]
+    longest = rules.most if said == "extend" else rules.seconds
+    reason = "live traffic is judged" if rules.judged else "time has to pass"
     waiting = WaitingFor(
         kind="hold",
         name=f"{weight} %" if weight else "mirrored traffic",
-        since=since,
-        until=since + timedelta(seconds=rules.seconds),
-        reason="live traffic is judged" if rules.judged else "time has to pass",
-        ways_out=("promote", "abort", "pause"),
+        since=datetime.fromisoformat(observer.state["since"]),
+        # Reckoned from now at each look, for a pause stops the clock.
+        until=clock.now() + timedelta(seconds=max(0.0, longest - elapsed)),
+        reason=f"{reason}; it takes longer, for it is not decided" if said else reason,
+        ways_out=WAYS_OUT["hold"],
     )
     await asyncio.to_thread(
         lambda: desk.book.wait_for(waiting, "hold.started", weight=weight, seconds=rules.seconds)

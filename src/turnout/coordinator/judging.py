@@ -13,7 +13,7 @@ from typing import Any
 
 from turnout.coordinator.job import Job
 from turnout.monitoring import analysis
-from turnout.monitoring.histograms import merged
+from turnout.monitoring.histograms import count_of, cumulative, merged
 from turnout.monitoring.series import Series
 from turnout.monitoring.ticks import Arm
 from turnout.wire.evidence import VerdictDocument
@@ -119,6 +119,11 @@ def log_e(found: VerdictDocument) -> dict[str, float]:
     }
 
 
+def guard(found: VerdictDocument, measure: str) -> float:
+    """Return the factor by which the dispersion guard shrinks the counts of a measure."""
+    return float(found.metrics.get(measure, {}).get("guard") or 1.0)
+
+
 def log_thresholds(spec: AnalysisSpec) -> dict[str, float]:
     """Return measure to the line that the logarithm of its e-value crosses for *bad*."""
     policy = analysis.policy_from_json(spec.model_dump(mode="json"))
@@ -182,13 +187,9 @@ def _from_past(told: Past, second: int) -> Arm:
 
 
 def _counts(arm: Arm) -> analysis.ArmCounts:
-    rising: list[tuple[float, int]] = []
-    timed = 0
-    for bound, count in arm.latency:
-        timed += count
-        if math.isfinite(bound):
-            rising.append((bound, timed))
-    return analysis.ArmCounts(arm.requests, arm.errors, timed, tuple(rising))
+    return analysis.ArmCounts(
+        arm.requests, arm.errors, count_of(arm.latency), cumulative(arm.latency)
+    )
 
 
 def _without_comparison(document: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from turnout.coordinator import holding, hooks
 from turnout.coordinator.looks import Desk, Look
 from turnout.coordinator.observing import Observer
 from turnout.coordinator.shifting import shift
+from turnout.coordinator.waits import WAYS_OUT
 from turnout.domain.splits import weights_at
 from turnout.strategies.moves import Move, Next, Rules, Seen, lacking, reaction
 from turnout.strategies.weights import Bounds, Evidence, next_weight
@@ -27,7 +28,8 @@ async def look(desk: Desk) -> Look:
     observer = await Observer.open(desk)
     state = observer.state
     if observer.fresh:
-        state |= {"weight": args["first"], "changed_at": 0.0}
+        state["changed_at"] = 0.0
+        state.setdefault("weight", args["first"])
         await hooks.fire(desk, ("load-test", "event"), {"weight": args["first"]})
     rules = Rules(
         seconds=0.0,
@@ -92,12 +94,12 @@ async def _raise(desk: Desk, observer: Observer, seen: Seen, bounds: Bounds) -> 
         split,
     )
     before, state["weight"], state["changed_at"] = state["weight"], weight, seen.elapsed
+    await observer.keep()
     await observer.decide(
         "weight",
         f"{before} % to {weight} %: {100 * evidence.confidence:.1f} % sure that it harms nobody"
         f" after {seen.requests} requests",
     )
-    await observer.keep()
 
 
 async def _tell(desk: Desk, observer: Observer, rules: Rules) -> None:
@@ -108,9 +110,9 @@ async def _tell(desk: Desk, observer: Observer, rules: Rules) -> None:
         kind="hold",
         name=f"{desk.args['max']} %",
         since=since,
-        until=since + timedelta(seconds=rules.most),
+        until=clock.now() + timedelta(seconds=max(0.0, rules.most - observer.state["elapsed"])),
         reason="the weight follows the evidence",
-        ways_out=("promote", "abort", "pause"),
+        ways_out=WAYS_OUT["hold"],
     )
     await asyncio.to_thread(
         lambda: desk.book.wait_for(

@@ -15,7 +15,7 @@ from turnout.coordinator.context import Context
 from turnout.coordinator.fleet import ROUTER
 from turnout.coordinator.planning import existing_scope
 from turnout.coordinator.standing import ScopeRecord
-from turnout.coordinator.tables import deployments, phases
+from turnout.coordinator.tables import deployments, holds, phases
 from turnout.domain.transitions import ENDED, Status
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
@@ -49,13 +49,22 @@ class Reader:
 
         def read() -> DeploymentDetail:
             ledger = self._ctx.ledger
-            row = ledger.row(deployment)
-            query = phases.select().where(phases.c.deployment == deployment)
+            # One look at all of it: what a step waits for and how it stands belong together.
             with ledger.database.reading() as connection:
-                found = connection.execute(query.order_by(phases.c.position)).mappings().all()
-            return documents.deployment_detail(
-                self._ctx.settings, row, [dict(one) for one in found], ledger.step_rows(deployment)
-            )
+                row = ledger.row_in(connection, deployment)
+                steps = ledger.step_rows_in(connection, deployment)
+                found, kept = (
+                    [
+                        dict(one)
+                        for one in connection.execute(
+                            table.select()
+                            .where(table.c.deployment == deployment)
+                            .order_by(table.c.position)
+                        ).mappings()
+                    ]
+                    for table in (phases, holds)
+                )
+            return documents.deployment_detail(self._ctx.settings, row, found, steps, kept)
 
         return await asyncio.to_thread(read)
 

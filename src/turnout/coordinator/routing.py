@@ -83,6 +83,8 @@ async def reroute(
     marks = wire.Split.model_validate(dict(split)) if split else None
     if weights is None and told is not None:
         marks, mirror = told.split, mirror or told.mirror
+    if marks and marks.baseline not in known:
+        marks = marks.model_copy(update={"baseline": None})
     wanted = wire.RoutesWanted(
         scope=record.scope,
         domains=domains_of(project, environment, intent),

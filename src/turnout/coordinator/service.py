@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 from turnout.base import clock
 from turnout.base.errors import Conflict, NotFound
 from turnout.base.ids import new_id
-from turnout.coordinator import acting, documents, housekeeping, planning, standing
+from turnout.coordinator import acting, choosing, documents, housekeeping, planning, standing
 from turnout.coordinator.acting import Verb
 from turnout.coordinator.admission import PRIORITIES, Admission
 from turnout.coordinator.collecting import Collector
 from turnout.coordinator.context import Context
+from turnout.coordinator.costing import Costing
 from turnout.coordinator.deploy import carry
 from turnout.coordinator.engine import Engine
-from turnout.coordinator.fleet import WATCH
+from turnout.coordinator.exporting import Exporter
+from turnout.coordinator.fleet import ROUTER, WATCH
 from turnout.coordinator.health import doctor
-from turnout.coordinator.reading import Reader
+from turnout.coordinator.insight import Insight
 from turnout.coordinator.run import CONTROL
 from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.stepbook import Row
@@ -28,7 +32,9 @@ from turnout.coordinator.tables import deployments
 from turnout.coordinator.watching import Watcher
 from turnout.domain.phases import Kind
 from turnout.domain.transitions import ENDED, Status
+from turnout.wire.agent import AccessLogWanted, RouterRestarted
 from turnout.wire.api import (
+    Cause,
     CheckDocument,
     DeploymentDocument,
     DeployRequest,
@@ -37,8 +43,11 @@ from turnout.wire.api import (
 )
 from turnout.wire.project import Intent
 
+RESTART_S = 900.0
+"""Seconds that a router's restart may take: requests under way are waited for."""
 
-class Coordinator(Reader):
+
+class Coordinator(Insight):
     """Starts deployments and rollbacks, and acts on those under way.
 
     Args:
@@ -72,11 +81,15 @@ class Coordinator(Reader):
                 housekeeping.work(self._engine, self._ctx.ledger.events), name="housekeeping"
             ),
         ]
+        if self._ctx.settings.traces is not None:
+            exporter = Exporter(self._ctx.ledger.events, self.show, self._ctx.settings.traces)
+            self._tasks.append(asyncio.create_task(exporter.work(), name="exporter"))
         if self._ctx.settings.collects:
             watcher = Watcher(self._ctx, self._go_back)
             self._tasks += [
                 asyncio.create_task(self._collector.work(), name="collector"),
                 asyncio.create_task(watcher.work(), name="watcher"),
+                asyncio.create_task(Costing(self._ctx).work(), name="costing"),
             ]
 
     async def close(self) -> None:
@@ -114,36 +127,51 @@ class Coordinator(Reader):
 
     async def plan_rollback(self, request: RollbackRequest) -> PlanDocument:
         """Return the steps that a rollback would run now, and run none."""
-        plan = await planning.plan_rollback(
-            self._ctx, request.project, request.environment, request.to
-        )
+        record = await planning.existing_scope(self._ctx, request.project, request.environment)
+        plan = await choosing.plan(self._ctx, record, request)
         return documents.plan_document(plan)
 
-    async def rollback(self, request: RollbackRequest, by: str) -> DeploymentDocument:
+    async def rollback(
+        self, request: RollbackRequest, by: str, cause: Cause = "manual"
+    ) -> DeploymentDocument:
         """Start a rollback; a deployment under way in the environment is aborted first.
 
+        A drill aborts nothing: it waits for its turn.
+
+        Args:
+            cause: What makes it go back.
+
         Raises:
-            Conflict: There is nothing to go back to.
-            InvalidInput: ``to`` names no kept release.
+            Impossible: There is nothing to go back to, or no way.
+            InvalidInput: What it shall go back to is not there.
             NotFound: Nothing was ever deployed there.
+            Refused: It would go past the point of no return.
         """
         record = await planning.existing_scope(self._ctx, request.project, request.environment)
-        target = await asyncio.to_thread(planning.choose_target, self._ctx, record, request.to)
+        target = await asyncio.to_thread(choosing.choose, self._ctx, record, request)
+        await choosing.demand_feasible(self._ctx, record, target, forced=request.force)
         document = await self._insert(
             Kind.ROLLBACK,
-            target.revision.release,
-            target.intent,
+            target.version.release,
+            target.version.intent,
             by,
-            priority=PRIORITIES["urgent"],
+            priority=PRIORITIES["normal" if request.drill else "urgent"],
             message=request.reason,
+            back={
+                "drill": request.drill,
+                "only": target.only or "",
+                "cause": cause,
+                "forced": request.force,
+                "back_to": target.back_to,
+            },
         )
         # Only now: were the scope free before the rollback waits for it, another could take it.
-        if record.holder is not None:
+        if record.holder is not None and not request.drill:
             await self._make_way(record.holder)
         return document
 
     async def act(self, deployment: str, verb: Verb, reason: str, by: str) -> DeploymentDocument:
-        """Pause, resume, abort or retry a deployment.
+        """Pause, resume, approve, reject, promote, abort or retry a deployment.
 
         Raises:
             NotFound: There is none of that name.
@@ -157,16 +185,52 @@ class Coordinator(Reader):
         await self._wake(deployment, verb, await asyncio.to_thread(act))
         return await self._document(deployment)
 
+    async def restart_router(self, host: str, by: str) -> RouterRestarted:
+        """Replace the router of a host by a fresh one without dropping a request.
+
+        Raises:
+            NotFound: No host has that name.
+            Unreachable: It does not answer.
+            Failed: The fresh one did not take over; the old one goes on.
+        """
+        found = await self._ctx.fleet.call(
+            host, lambda driver: driver.restart_router(), RESTART_S, ROUTER
+        )
+        facts = {"host": host, "epoch": found.epoch, "version": found.version, "by": by}
+        await asyncio.to_thread(self._tell, "router.restarted", **facts)
+        return found
+
+    async def access_log(self, project: str, environment: str, on: bool, by: str) -> None:
+        """Switch the access log of an environment on or off, on all its hosts.
+
+        Raises:
+            NotFound: Nothing was ever deployed there.
+            Unreachable: A host does not answer; those before it have done it.
+        """
+        record = await planning.existing_scope(self._ctx, project, environment)
+        wanted = AccessLogWanted(scope=record.scope, on=on)
+        for host in self._ctx.fleet.names:
+            await self._ctx.fleet.call(
+                host, lambda driver: driver.access_log(wanted), service=ROUTER
+            )
+        where = {"project": record.project, "environment": record.environment}
+        await asyncio.to_thread(self._tell, "access_log.switched", **where, on=on, by=by)
+
     async def doctor(self) -> list[CheckDocument]:
         """Return what is well and what is not: hosts, routers, disk, database, queue."""
         return await doctor(self._ctx)
 
-    async def _go_back(self, record: ScopeRecord, reason: str) -> None:
+    def _tell(self, kind: str, **facts: Any) -> None:
+        ledger = self._ctx.ledger
+        with ledger.database.transaction() as connection:
+            ledger.events.append(connection, kind, **facts)
+
+    async def _go_back(self, record: ScopeRecord, reason: str, cause: Cause) -> None:
         """Roll a scope back, for its new release has turned bad."""
         wanted = RollbackRequest(
             project=record.project, environment=record.environment, reason=reason[:2000]
         )
-        await self.rollback(wanted, "turnout")
+        await self.rollback(wanted, "turnout", cause)
 
     async def _make_way(self, holder: str) -> None:
         """Let the deployment that holds a scope end for a rollback that waits."""
@@ -188,9 +252,11 @@ class Coordinator(Reader):
         if row["kind"] == Kind.DEPLOYMENT:
             await planning.plan_deployment(self._ctx, row["release"], intent)
         else:
-            await planning.plan_rollback(
-                self._ctx, row["project"], row["environment"], row["release"]
-            )
+            scope = row["project"], row["environment"]
+            record = await planning.existing_scope(self._ctx, *scope)
+            target = choosing.of_row(row)
+            await choosing.demand_feasible(self._ctx, record, target, forced=row["forced"])
+        back = {name: row[name] for name in ("drill", "only", "forced", "back_to")}
         return await self._insert(
             Kind(row["kind"]),
             row["release"],
@@ -198,6 +264,7 @@ class Coordinator(Reader):
             by,
             priority=row["priority"],
             message=row["message"],
+            back=back | {"cause": "manual"} if row["kind"] == Kind.ROLLBACK else None,
         )
 
     async def _insert(
@@ -212,6 +279,7 @@ class Coordinator(Reader):
         queue: bool = True,
         uploaded_bytes: int = 0,
         reused_bytes: int = 0,
+        back: Mapping[str, Any] | None = None,
     ) -> DeploymentDocument:
         name = new_id("rol" if kind is Kind.ROLLBACK else "dep")
 
@@ -242,10 +310,12 @@ class Coordinator(Reader):
                         uploaded_bytes=uploaded_bytes,
                         reused_bytes=reused_bytes,
                         created_at=clock.now(),
+                        **(back or {}),
                     )
                 )
                 row = ledger.row_in(connection, name)
-                ledger.tell(connection, row, "deployment.queued", by=by, release=release)
+                why = {"cause": row["cause"], "drill": row["drill"]} if back else {}
+                ledger.tell(connection, row, "deployment.queued", by=by, release=release, **why)
 
         await asyncio.to_thread(write)
         self._ctx.ledger.ring_queue()

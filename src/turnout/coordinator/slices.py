@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from turnout.base import failpoints
+from turnout.base import failpoints, logs
 from turnout.base.errors import Failed, TurnoutError
 from turnout.coordinator import commanding, gates, holding, ramping
 from turnout.coordinator.attempts import explained, retry_delay
@@ -46,6 +46,11 @@ class Slice:
             As :meth:`turnout.coordinator.attempts.Attempt.run`, or ``again`` with the ``delay``
             before the next look.
         """
+        desk = self.desk
+        with logs.bound(step=desk.position, action=self.action.value, host=desk.host or None):
+            return await self._run()
+
+    async def _run(self) -> dict[str, Any]:
         desk, ledger = self.desk, self.desk.ctx.ledger
         place = f"server.step.{desk.position}-{self.action}"
         begun = await asyncio.to_thread(ledger.go_on_with_step, desk.job.id, desk.position)
@@ -67,7 +72,7 @@ class Slice:
             late = Failed("The step took too long", why=f"{limit:g} seconds have passed")
             return await self._failed(late, begun["attempts"])
         except Exception as mistake:
-            log.exception("step.crashed", deployment=desk.job.id, action=self.action)
+            log.exception("step.crashed")
             return await self._failed(explained(mistake), begun["attempts"])
         if not found.done:
             return {"end": "again", "delay": found.delay}
@@ -76,6 +81,7 @@ class Slice:
                 desk.job.id, desk.position, "done", result=found.result, error=""
             )
         )
+        log.info("step.ended", status="done", attempt=begun["attempts"])
         await failpoints.reached(f"{place}.after")
         return {"end": "done"}
 
@@ -83,6 +89,7 @@ class Slice:
         desk = self.desk
         await asyncio.to_thread(desk.book.wait_no_more)
         delay = retry_delay(error, "do", attempts)
+        log.warning("step.failed", mode="do", attempt=attempts, why=str(error), again_in_s=delay)
         await asyncio.to_thread(
             desk.ctx.ledger.fail_step, desk.job.id, desk.position, "failed", str(error), delay
         )

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from turnout.base import clock
 from turnout.base.database import Database
-from turnout.base.errors import Failed
 from turnout.coordinator.tables import history, scopes
 from turnout.domain.facts import Revision
 from turnout.wire.project import Intent
@@ -86,21 +85,6 @@ class ScopeRecord:
             return ()
         reach = self.live.intent.component.static.bridge_releases
         return (self.live.revision.release, *self.earlier[:reach])
-
-    def entry(self, revision: str) -> Standing:
-        """Return the newest entry of a revision.
-
-        Raises:
-            Failed: It is not among those that are remembered.
-        """
-        for entry in self.entries:
-            if entry.revision.revision == revision:
-                return entry
-        raise Failed(
-            "The history does not know this release any more",
-            subject=self.scope,
-            next_step="Deploy it again instead.",
-        )
 
     def warm(self, now: datetime) -> Standing | None:
         """Return the release before while it is kept warm."""
@@ -192,23 +176,15 @@ def confirm(
 ) -> None:
     """Make the deployment's revision the live one, and what was live the way back.
 
-    A rollback adds no entry: it makes an old one live again and withdraws what came after.
-    Saying it twice changes nothing.
+    A rollback makes an old entry live again and withdraws what came after; it adds one only if
+    code and configuration were never live together.  Saying it twice changes nothing.
     """
     project, environment = row["project"], row["environment"]
     record = read_scope(connection, project, environment)
     if record is None:
         raise LookupError(f"{project}/{environment} has no row")
     if rolled_back:
-        target = record.entry(row["revision"])
-        place = (history.c.project == project) & (history.c.environment == environment)
-        connection.execute(
-            history.update().where(place & (history.c.id > target.id)).values(withdrawn=True)
-        )
-        connection.execute(
-            history.update().where(history.c.id == target.id).values(withdrawn=False)
-        )
-        live_id = target.id
+        live_id = _go_back(connection, row, record)
     elif record.live and record.live.revision.revision == row["revision"]:
         live_id = record.live.id
         # What runs is the same, but names, limits and the like may be new.
@@ -231,6 +207,27 @@ def confirm(
             warm_until=warm if keep_warm > 0 and not rolled_back else None,
         )
     )
+
+
+def _go_back(connection: sa.Connection, row: Mapping[str, Any], record: ScopeRecord) -> int:
+    """Return the entry that a rollback makes live, and withdraw what it goes past."""
+    intent = Intent.model_validate(row["intent"])
+    known = next(
+        (
+            entry.id
+            for entry in record.entries
+            if entry.revision.revision == row["revision"] and entry.intent == intent
+        ),
+        None,
+    )
+    base = row["back_to"] if known is None else known
+    place = (history.c.project == row["project"]) & (history.c.environment == row["environment"])
+    later = history.c.id > (base or 0)
+    connection.execute(history.update().where(place & later).values(withdrawn=True))
+    if known is None:
+        return _insert(connection, row)
+    connection.execute(history.update().where(history.c.id == known).values(withdrawn=False))
+    return known
 
 
 def _insert(connection: sa.Connection, row: Mapping[str, Any]) -> int:

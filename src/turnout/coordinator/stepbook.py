@@ -22,7 +22,7 @@ Mode = Literal["do", "tidy", "always", "undo"]
 """How a step is run: as a part of its deployment, to tidy up behind it unless somebody waits
 for its end, whatever anybody wants, or to be taken back."""
 
-_MODES: dict[Mode, tuple[str, str, tuple[str, str]]] = {
+MODES: dict[Mode, tuple[str, str, tuple[str, str]]] = {
     "do": ("running", "done", ("running", "failed")),
     "tidy": ("running", "done", ("running", "failed")),
     "always": ("running", "done", ("running", "failed")),
@@ -83,7 +83,7 @@ class StepBook:
             a step while somebody wants the deployment paused or aborted, one of the cleanup
             while somebody waits for its end.
         """
-        status, ended, going_on = _MODES[mode]
+        status, ended, going_on = MODES[mode]
         with self.database.transaction() as connection:
             row = self.step_in(connection, deployment, position)
             if row["status"] == ended:

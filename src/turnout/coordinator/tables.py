@@ -31,6 +31,12 @@ deployments = sa.Table(
     # A rollback that is only rehearsed, and which part of the release unit it is about.
     sa.Column("drill", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("only", sa.String(16), nullable=False, server_default=""),
+    # What made it go back, whether past the point of no return, and to which row of the history.
+    sa.Column("cause", sa.String(16), nullable=False, server_default=""),
+    sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("back_to", sa.Integer),
+    # Live requests of the scope that failed meanwhile; null while nobody has counted.
+    sa.Column("failed_requests", sa.BigInteger),
     sa.Column("uploaded_bytes", sa.BigInteger, nullable=False),
     sa.Column("reused_bytes", sa.BigInteger, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),

@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any
 
 from turnout import rollback
-from turnout.base import clock
+from turnout.base import clock, logs
 from turnout.base.errors import TurnoutError, Unreachable
-from turnout.coordinator import engine, verifying
+from turnout.coordinator import costing, engine, verifying
 from turnout.coordinator.ledger import rollback_phase
 from turnout.coordinator.routing import scope_record
 from turnout.coordinator.run import Run
 from turnout.coordinator.standing import Standing
 from turnout.coordinator.verifying import watch
-from turnout.domain.phases import Phase
+from turnout.domain.phases import Kind, Phase
 from turnout.domain.steps import Action
 from turnout.targets.port import Host
 from turnout.wire import agent as wire
@@ -58,6 +58,9 @@ async def undo(run: Run, cause: TurnoutError, *, beyond: bool = False) -> Undone
     if plan.frozen is not None:
         return Undone(plan.traffic_moved, frozenset(), (), plan.frozen)
 
+    found = costing.cause_of(cause)
+    if run.job.kind is Kind.DEPLOYMENT:
+        await asyncio.to_thread(costing.note_cause, run.ctx.ledger, run.job.id, found)
     await asyncio.to_thread(
         run.ctx.ledger.begin_phase,
         run.job.id,
@@ -65,6 +68,7 @@ async def undo(run: Run, cause: TurnoutError, *, beyond: bool = False) -> Undone
         {
             "kind": "rollback.started",
             "why": str(cause),
+            "cause": found,
             "traffic_moved": plan.traffic_moved,
             "automatic": True,
         },
@@ -82,7 +86,8 @@ async def undo(run: Run, cause: TurnoutError, *, beyond: bool = False) -> Undone
         if step.host in traffic_left:
             left.append(f"{step.undo.title}: it answers live requests")
             continue
-        error = await run.take_back(step.position, step.host, step.undo)
+        with logs.bound(phase=rollback_phase(Phase.EXECUTION)):
+            error = await run.take_back(step.position, step.host, step.undo)
         if error is not None:
             left.append(f"{step.undo.title}: {error}")
             if step.undo.action in (Action.SWITCH_BACK, Action.SWITCH_OFF):

@@ -15,11 +15,12 @@ import structlog
 
 from turnout.base import clock
 from turnout.base.errors import TurnoutError
-from turnout.coordinator import judging, standing
+from turnout.coordinator import costing, judging, standing
 from turnout.coordinator.context import Context
 from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.tables import deployments, history, scopes
 from turnout.domain.steps import plan_from_json
+from turnout.wire.api import Cause
 
 log = structlog.get_logger(__name__)
 LOOK_S = 1.0
@@ -27,8 +28,8 @@ LONGEST = timedelta(days=7)
 CRASHES = 3
 """So many restarts of a release's instances while it is watched are a crash loop."""
 
-GoBack = Callable[[ScopeRecord, str], Awaitable[None]]
-"""Starts a rollback of a scope for a reason."""
+GoBack = Callable[[ScopeRecord, str, Cause], Awaitable[None]]
+"""Starts a rollback of a scope for a reason of a kind."""
 
 
 class Watcher:
@@ -120,20 +121,27 @@ class Watcher:
             )
             verdict = judging.verdict(state)
             reason = verdict.reason if verdict.verdict == "bad" else ""
+            cause = costing.cause_of_verdict(verdict)
             crashed = restarts.since(self._ctx.series.latest(), record.scope)
             if not reason and crashed >= CRASHES:
                 reason = f"its instances were restarted {crashed} times since it is live"
+                cause = "crash-loop"
             if reason:
-                await self._end(record, reason)
+                await self._end(record, reason, cause)
                 return
 
-    async def _end(self, record: ScopeRecord, reason: str) -> None:
+    async def _end(self, record: ScopeRecord, reason: str, cause: Cause) -> None:
         irreversible = await asyncio.to_thread(self._irreversible, record)
         await asyncio.to_thread(self._tell, record, reason, irreversible)
         if irreversible:
             log.error("watching.no_way_back", scope=record.scope, why=reason, step=irreversible)
         elif record.previous is not None:
-            await self._go_back(record, reason)
+            try:
+                await self._go_back(record, reason, cause)
+            except TurnoutError as error:
+                # Somebody has to look at it: say that there is no way back by itself, and why.
+                await asyncio.to_thread(self._tell, record, reason, str(error))
+                raise
 
     def _irreversible(self, record: ScopeRecord) -> str:
         """Return the title of the step that forbids going back by itself, if there is one."""

@@ -21,6 +21,7 @@ LADDER: tuple[float, ...] = (
 """Envoy's default bounds (``ConstSupportedBuckets`` of its histogram settings)."""
 _COARSE = frozenset(LADDER)
 _FINE = frozenset(BOUNDS_MS)
+_ONLY_FINE = _FINE - _COARSE
 
 
 def merged(histograms: Iterable[Sequence[tuple[float, int]]]) -> Latency:
@@ -61,13 +62,20 @@ def count_of(latency: Sequence[tuple[float, int]]) -> int:
 
 
 def cumulative(latency: Sequence[tuple[float, int]]) -> Latency:
-    """Return a histogram with each count including those below; the infinite bound is left out."""
+    """Return a histogram with each count including those below; the infinite bound is left out.
+
+    Every bound that the router counts with is in it, also those of buckets that are empty: a
+    line that is drawn between two that are not would else have no place.
+    """
+    if not latency:
+        return ()
+    counts = dict(latency)
+    own = [bound for bound in counts if math.isfinite(bound)]
     found: list[tuple[float, int]] = []
     below = 0
-    for bound, count in latency:
-        below += count
-        if math.isfinite(bound):
-            found.append((bound, below))
+    for bound in sorted({*_ladder(own), *own}):
+        below += counts.get(bound, 0)
+        found.append((bound, below))
     return tuple(found)
 
 
@@ -114,6 +122,11 @@ def _lower(bound: float, under: float) -> float:
     """
     if math.isinf(bound):
         return max(under, float(BOUNDS_MS[-1]))
-    ladder: Sequence[float] = BOUNDS_MS if bound in _FINE and bound not in _COARSE else LADDER
+    ladder = _ladder([bound])
     position = bisect_left(ladder, bound)
     return max(under, float(ladder[position - 1]) if position else 0.0)
+
+
+def _ladder(bounds: Iterable[float]) -> Sequence[float]:
+    """Return the ladder that some bounds are of."""
+    return BOUNDS_MS if any(bound in _ONLY_FINE for bound in bounds) else LADDER

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import re
 
-# Beside a file stands its quoted strong ETag, and one beside each compressed variant.
+# Beside each file of a project stands its quoted strong ETag.
 ETAG_SUFFIX = ".turnout-etag"
+# Beside each compressed variant that Turnout made stands that one's, which also says whose it is:
+# it is served in place of the file, and nobody finds it under its own name.
+VARIANT_SUFFIX = ".turnout-made"
+# Names of a project never end so.
+RESERVED = (ETAG_SUFFIX, VARIANT_SUFFIX)
 # Content-Encoding to the ending of the variant's file, best first.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
 

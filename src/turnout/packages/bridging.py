@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, is_bridged
+from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, RESERVED, is_bridged
 from turnout.packages.disk import explained, link_over
 from turnout.packages.sidecars import dress_file
 from turnout.packages.walking import list_files
 
 _SIDECARS = (
     ETAG_SUFFIX,
+    # Before the variants: by them the origin knows which of those are ours.
+    *(suffix + end for suffix in ENCODINGS.values() for end in RESERVED),
     *ENCODINGS.values(),
-    *(suffix + ETAG_SUFFIX for suffix in ENCODINGS.values()),
 )
 
 
@@ -65,7 +66,7 @@ def _choose(sources: Sequence[Path]) -> dict[str, Path]:
     directories: set[str] = set()
     for root in sources:
         for path in sorted(list_files(root)):
-            if path.endswith(ETAG_SUFFIX) or not is_bridged(path):
+            if path.endswith(RESERVED) or not is_bridged(path):
                 continue
             parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
             if path in chosen or path in directories or not chosen.keys().isdisjoint(parents):

@@ -113,7 +113,7 @@ def _pack(scan: Scan, runs: Sequence[Run], buffers: Buffers) -> Segment:
     lengths = [run.part.length for run in runs]
     starts = accumulate(lengths, initial=0)
     with buffers.lent() as buffer, Descent(scan.root) as descent:
-        plain = memoryview(buffer)[: sum(lengths)]
+        plain = buffer[: sum(lengths)]
         # Read directory by directory, wherever in the segment it goes: neighbours in a segment
         # are alike, and seldom in one directory.
         for (path, part), start in sorted(zip(runs, starts, strict=False)):

@@ -7,7 +7,6 @@ Threads do not help there: 63,000 small files took two threads a sixth longer th
 
 from __future__ import annotations
 
-import marshal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,10 +55,8 @@ class HashHelper:
         if process is None or process.stdin is None or process.stdout is None:
             return None
         try:
-            message = marshal.dumps((self._root, [(path, *mark) for path, mark in run]))
-            process.stdin.write(message)
-            process.stdin.flush()
-            problem, digests = marshal.load(process.stdout)  # noqa: S302  # our own program
+            helping.send(process.stdin, (self._root, [(path, *mark) for path, mark in run]))
+            problem, digests = helping.receive(process.stdout)
         except (OSError, ValueError, EOFError, TypeError):
             return None
         if problem:
@@ -72,7 +69,7 @@ def main() -> None:
     helping.stay_with_parent()
     while True:
         try:
-            root, rows = marshal.load(sys.stdin.buffer)  # noqa: S302  # from our own program
+            root, rows = helping.receive(sys.stdin.buffer)
         except EOFError:
             return
         problem, digests = None, []
@@ -80,8 +77,7 @@ def main() -> None:
             digests = hash_run(Path(root), [(path, Mark(*mark)) for path, *mark in rows])
         except TurnoutError as error:
             problem = error.to_document()
-        sys.stdout.buffer.write(marshal.dumps((problem, digests)))
-        sys.stdout.buffer.flush()
+        helping.send(sys.stdout.buffer, (problem, digests))
 
 
 if __name__ == "__main__":

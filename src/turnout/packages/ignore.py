@@ -100,11 +100,25 @@ def read_ignore(directory: Path) -> Ignore:
         return Ignore([])
     except OSError as error:
         raise InvalidInput(
-            f"{NAME} cannot be read", subject=str(directory / NAME), why=error.strerror or ""
+            f"{NAME} cannot be read",
+            subject=str(directory / NAME),
+            why=error.strerror or "",
+            next_step="Make it a file that you may read, or remove it.",
         ) from error
     if len(content) > MAX_BYTES:
-        raise InvalidInput(f"{NAME} is too long", why=f"over {MAX_BYTES} bytes")
+        raise InvalidInput(
+            f"{NAME} is too long",
+            subject=str(directory / NAME),
+            why=f"over {MAX_BYTES} bytes",
+            next_step="Name directories in it, or patterns, in place of single files.",
+        )
     try:
         return Ignore(content.decode().splitlines())
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{NAME} is not UTF-8", subject=str(directory / NAME)) from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(
+            f"{NAME} is not UTF-8",
+            subject=str(directory / NAME),
+            why=f"line {line} has the byte 0x{content[error.start]:02x} out of place",
+            next_step="Save the file in UTF-8; it is a text file like .gitignore.",
+        ) from error

@@ -15,15 +15,10 @@ from turnout.packages.store_index import Place
 
 def lacking(room: Room, manifest: Manifest) -> list[str]:
     """Return the digests that are not here, and keep the others from a prune for a while."""
-    missing: list[str] = []
-    used: set[str] = set()
-    for digest, size in manifest.sizes.items():
-        raw = bytes.fromhex(digest)
-        if room.index.size(raw) != size:
-            missing.append(digest)
-        else:
-            used.update(place.segment for place in room.index.places(raw))
-    room.refresh(used)
+    missing = room.lacking(manifest.sizes)
+    here = manifest.sizes.keys() - set(missing)
+    places = (place for digest in here for place in room.index.places(bytes.fromhex(digest)))
+    room.refresh({place.segment for place in places})
     return missing
 
 

@@ -16,7 +16,7 @@ class Limits:
         path_bytes: A path in UTF-8.  Linux allows 4,096 for the whole of it, and the release
             tree and a project's own nesting need room for theirs.
         name_bytes: One component of a path: 255 on every common file system, less the 16 of
-            ``.br.turnout-etag``, which stands beside a file of a static site.
+            ``.br.turnout-made``, which stands beside a file of a static site.
         manifest_bytes: A manifest in canonical form.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from operator import lt
 
 from turnout.base.errors import InvalidInput
-from turnout.packages.assets import ETAG_SUFFIX
+from turnout.packages.assets import RESERVED
 from turnout.packages.limits import Limits
 
 _BAD_CHARACTER = re.compile(r"[\x01-\x1f\x7f-\x9f\\\u2028\u2029]")
@@ -46,10 +46,11 @@ def check_paths(paths: Sequence[str], limits: Limits) -> None:
         _refuse(long.decode(), f"it is longer than {limits.path_bytes} bytes")
     if longest > limits.name_bytes:
         _check_names(paths, limits)
-    if ETAG_SUFFIX in joined:
-        for path in paths:
-            if path.endswith(ETAG_SUFFIX):
-                _refuse(path, f"names that end in {ETAG_SUFFIX} are kept for Turnout's own files")
+    for suffix in RESERVED:
+        if suffix in joined:
+            for path in paths:
+                if path.endswith(suffix):
+                    _refuse(path, f"names that end in {suffix} are kept for Turnout's own files")
     _check_order(encoded)
     _check_parents(paths)
 

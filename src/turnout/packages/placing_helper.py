@@ -9,7 +9,6 @@ by its parent, allows.
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from turnout.base.errors import TurnoutError, from_document
 from turnout.packages import codec, helping
+from turnout.packages.buffers import Buffers
 from turnout.packages.placing import Placement, place
 from turnout.packages.segments import SEGMENT_BYTES, Segment
 
@@ -27,12 +27,10 @@ class PlacingHelper:
 
     Args:
         root: The handle of the tree.
-        umask: As for :func:`~turnout.packages.placing.place`.
     """
 
-    def __init__(self, root: int, umask: int) -> None:
+    def __init__(self, root: int) -> None:
         self._root = root
-        self._umask = umask
         self._process: subprocess.Popen[bytes] | None = None
         # A helper that cannot start costs time and nothing else.
         with contextlib.suppress(OSError):
@@ -70,14 +68,14 @@ class PlacingHelper:
         if process is None or process.stdin is None or process.stdout is None:
             return None
         job = (
-            (self._root, self._umask),
-            (segment.codec, segment.plain_bytes, bytes(segment.packed)),
+            self._root,
+            (segment.codec, segment.plain_bytes),
             list(map(tuple, files)),
         )
         try:
-            process.stdin.write(marshal.dumps(job))
-            process.stdin.flush()
-            answer: _Answer = marshal.load(process.stdout)  # noqa: S302  # from our own program
+            helping.send(process.stdin, job)
+            helping.send_bytes(process.stdin, segment.packed)
+            answer: _Answer = helping.receive(process.stdout)
             return answer
         except (OSError, ValueError, EOFError, TypeError):
             # Somebody killed it.  What it wrote is in the way of whoever does it again.
@@ -94,23 +92,25 @@ _Answer = tuple[dict[str, Any] | None, int, list[int], list[int]]
 def main() -> None:
     """Answer jobs on standard input until it ends."""
     helping.stay_with_parent()
-    buffer = memoryview(bytearray(SEGMENT_BYTES))
+    # Every file is made with its own mode, and no second call is needed to give it.
+    os.umask(0)
+    buffer = Buffers(SEGMENT_BYTES).take()
     while True:
         try:
-            job = marshal.load(sys.stdin.buffer)  # noqa: S302  # from our own program
+            job = helping.receive(sys.stdin.buffer)
+            packed = helping.receive_bytes(sys.stdin.buffer)
         except EOFError:
             return
-        (root, umask), (used, size, packed), rows = job
+        root, (used, size), rows = job
         answer: _Answer
         try:
             codec.decompress_into(used, packed, buffer[:size])
-            answer = (None, 0, *place(root, umask, buffer[:size], list(map(Placement._make, rows))))
+            answer = (None, 0, *place(root, 0, buffer[:size], list(map(Placement._make, rows))))
         except TurnoutError as error:
             answer = (error.to_document(), 0, [], [])
         except OSError as error:
             answer = (None, error.errno or 5, [], [])
-        sys.stdout.buffer.write(marshal.dumps(answer))
-        sys.stdout.buffer.flush()
+        helping.send(sys.stdout.buffer, answer)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from turnout.base.errors import Untrusted
 from turnout.packages import sealed_files
 from turnout.packages.disk import TEMPORARY
 from turnout.packages.manifest import recall
@@ -96,7 +97,7 @@ def rewrite(room: Room, names: list[str], keep: Callable[[Part, str], bool]) -> 
     for name in names:
         # Decided before the first new segment is noted, which changes where things are.
         chosen = {part for part in room.index.segments[name] if keep(part, name)}
-        for part, content in room.segment(name).pieces() if chosen else ():
+        for part, content in _pieces(room, name) if chosen else ():
             if part not in chosen:
                 continue
             if len(plain) + part.length > SEGMENT_BYTES:
@@ -118,6 +119,14 @@ def rewrite(room: Room, names: list[str], keep: Callable[[Part, str], bool]) -> 
     room.remove(set(names) - written)
 
 
+def _pieces(room: Room, name: str) -> Iterable[tuple[Part, memoryview]]:
+    try:
+        return room.segment(name).pieces()
+    except (Untrusted, FileNotFoundError):
+        # Nothing of it can be kept; what it held counts as lacking from now on.
+        return ()
+
+
 def _places_in(room: Room, names: Iterable[str]) -> dict[tuple[bytes, int], Place]:
     found = {}
     for name in names:
@@ -131,7 +140,13 @@ def _places_in(room: Room, names: Iterable[str]) -> dict[tuple[bytes, int], Plac
 def _needed(room: Room) -> set[bytes]:
     needed: set[bytes] = set()
     for release in room.releases():
-        _, content = sealed_files.read_both(room.release_path(release), room.key)
+        path = room.release_path(release)
+        try:
+            _, content = sealed_files.read_both(path, room.key)
+        except Untrusted:
+            # It cannot be sealed any more; without it an upload of the same files writes it anew.
+            path.unlink(missing_ok=True)
+            continue
         needed.update(bytes.fromhex(digest) for digest in recall(content).sizes)
     return needed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,9 @@ class Room:
         directory: The project's directory; made if missing.
         key: Wraps the key of every file.
         name_key: Makes the names.
+
+    Attributes:
+        damaged: Segments that were found unreadable, until the store drops them.
     """
 
     def __init__(self, directory: Path, key: bytes, name_key: bytes) -> None:
@@ -55,6 +58,7 @@ class Room:
         for folder in self.folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.index = StoreIndex()
+        self.damaged: set[str] = set()
         self._load()
 
     def release_path(self, release: str) -> Path:
@@ -95,8 +99,39 @@ class Room:
             (self.segments / name).unlink(missing_ok=True)
 
     def segment(self, name: str) -> Segment:
-        """Return a segment."""
-        return sealed_files.read_segment(self.segments / name, self.key)
+        """Return a segment.
+
+        Raises:
+            Untrusted: It is damaged, which is noted.
+            FileNotFoundError: It is gone, which is noted too.
+        """
+        try:
+            return sealed_files.read_segment(self.segments / name, self.key)
+        except (Untrusted, FileNotFoundError):
+            self.damaged.add(name)
+            raise
+
+    def lacking(self, sizes: Mapping[str, int]) -> list[str]:
+        """Return the digests among *sizes* that are not here whole, in their order."""
+        return [
+            digest
+            for digest, size in sizes.items()
+            if self.index.size(bytes.fromhex(digest)) != size
+        ]
+
+    def examine(self, digests: Iterable[str]) -> None:
+        """Read every segment that holds any of *digests*, so that all damage is noted at once."""
+        places = (place for digest in digests for place in self.index.places(bytes.fromhex(digest)))
+        for name in {place.segment for place in places} - self.damaged:
+            with contextlib.suppress(Untrusted, FileNotFoundError):
+                self.segment(name)
+
+    def drop_damaged(self) -> None:
+        """Remove what was found damaged: what it held counts as lacking, so an upload brings it
+        again, unless another segment holds it too."""
+        if gone := set(self.damaged):
+            self.remove(gone)
+            self.damaged -= gone
 
     def read(self, place: Place) -> Iterator[memoryview]:
         """Yield the bytes at *place* in short blocks."""

@@ -38,9 +38,10 @@ def plan(room: Room, wanted: set[bytes]) -> list[list[Pick]]:
         if not here:
             raise Failed(
                 "The store no longer holds a file of the release",
-                subject=digest.hex(),
-                why="a segment is gone or damaged",
-                next_step="Deploy the release from its directory again: that uploads it anew.",
+                subject=digest.hex()[:12],
+                why="what held it is damaged or gone",
+                next_step="Deploy the same files again: that uploads what is lacking.",
+                facts={"final": True, "digest": digest.hex()},
             )
         for place in here:
             places[place.segment].append((digest, place.offset))

@@ -112,7 +112,7 @@ class Segment:
         """Return the wire form."""
         return b"".join((self.header(), self.packed))
 
-    def plain(self, room: bytearray | None = None) -> memoryview:
+    def plain(self, room: memoryview | None = None) -> memoryview:
         """Return the bytes of all parts, one after the other.
 
         Args:
@@ -124,12 +124,12 @@ class Segment:
         """
         size = self.plain_bytes
         if room is None or len(room) < size:
-            room = bytearray(size)
-        view = memoryview(room)[:size]
+            room = memoryview(bytearray(size))
+        view = room[:size]
         codec.decompress_into(self.codec, memoryview(self.packed), view)
         return view
 
-    def pieces(self, room: bytearray | None = None) -> Iterator[tuple[Part, memoryview]]:
+    def pieces(self, room: memoryview | None = None) -> Iterator[tuple[Part, memoryview]]:
         """Yield every part with its bytes; arguments and errors are those of :meth:`plain`."""
         view = self.plain(room)
         at = 0

@@ -2,7 +2,7 @@
 
 FILE.turnout-etag       a strong ETag from the content, for hard links share their times
 FILE.br  FILE.gz        compressed, where that is worth it and the project has none itself
-FILE.br.turnout-etag    their ETags; a strong one must differ from encoding to encoding
+FILE.br.turnout-made    their ETags; a strong one must differ from encoding to encoding
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import brotli
 
-from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, etag
+from turnout.packages.assets import ENCODINGS, ETAG_SUFFIX, VARIANT_SUFFIX, etag
 from turnout.packages.disk import link_over, temporary_name
 
 COMPRESSIBLE = frozenset(
@@ -90,7 +90,7 @@ def dress_file(
     for encoding, suffix in ENCODINGS.items():
         target = Path(f"{place}{suffix}")
         tag = etag(digest, encoding)
-        if target.exists() and not _is_stale(target, tag, encoding):
+        if target.exists() and not _is_stale(target, tag):
             continue
         if previous is not None and _take_over(Path(f"{previous}{suffix}"), target, tag):
             reused += 1
@@ -99,7 +99,7 @@ def dress_file(
         packed = _compress(content, encoding)
         if len(packed) <= _WORTH * len(content):
             # The ETag first: by it the next call knows that the variant is ours.
-            _write(Path(f"{target}{ETAG_SUFFIX}"), tag.encode())
+            _write(Path(f"{target}{VARIANT_SUFFIX}"), tag.encode())
             _write(target, packed)
             written += 1
     return written, reused
@@ -112,21 +112,20 @@ def _compress(content: bytes, encoding: str) -> bytes:
     return gzip.compress(content, compresslevel=6, mtime=0)
 
 
-def _is_stale(variant: Path, tag: str, encoding: str) -> bool:
+def _is_stale(variant: Path, tag: str) -> bool:
     """Return whether *variant* is one of ours, and of another content than *tag* says."""
     with contextlib.suppress(FileNotFoundError):
-        held = Path(f"{variant}{ETAG_SUFFIX}").read_text("ascii", "replace")
-        return held != tag and held.endswith(f'-{encoding}"')
+        return Path(f"{variant}{VARIANT_SUFFIX}").read_text("ascii", "replace") != tag
     return False
 
 
 def _take_over(source: Path, target: Path, tag: str) -> bool:
     """Link a variant of the previous root, if it is of the same content and ours."""
     try:
-        if Path(f"{source}{ETAG_SUFFIX}").read_bytes() != tag.encode():
+        if Path(f"{source}{VARIANT_SUFFIX}").read_bytes() != tag.encode():
             return False
         source.stat()
-        _write(Path(f"{target}{ETAG_SUFFIX}"), tag.encode())
+        _write(Path(f"{target}{VARIANT_SUFFIX}"), tag.encode())
         link_over(source, target)
     except FileNotFoundError:
         return False
@@ -135,12 +134,12 @@ def _take_over(source: Path, target: Path, tag: str) -> bool:
 
 def is_ours(root: Path, path: str, own: set[str]) -> bool:
     """Return whether *path* is a variant that an earlier call made, and no file of the project."""
-    for encoding, suffix in ENCODINGS.items():
-        if path.endswith(suffix) and path.removesuffix(suffix) in own:
-            with contextlib.suppress(FileNotFoundError):
-                tag = (root / f"{path}{ETAG_SUFFIX}").read_text("ascii", "replace")
-                return tag.endswith(f'-{encoding}"')
-    return False
+    return any(
+        path.endswith(suffix)
+        and path.removesuffix(suffix) in own
+        and (root / f"{path}{VARIANT_SUFFIX}").exists()
+        for suffix in ENCODINGS.values()
+    )
 
 
 def quality_of(size: int) -> int:

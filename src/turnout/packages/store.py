@@ -8,6 +8,9 @@
 Names are MACs under the project's key, so the directory tells nothing about its content.  Every
 file is written beside and renamed: after a crash at any point what is there is whole.  One
 process owns a store; its threads may do anything at the same time.
+
+What a disk damaged is noticed when it is read: it is dropped then and counts as lacking, so
+that the next upload of the same files brings it again.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from turnout.base.errors import InvalidInput, NotFound
+from turnout.base.errors import Failed, InvalidInput, NotFound, TurnoutError, Untrusted
 from turnout.base.ids import RELEASE, check_name
 from turnout.keys.keyring import Keyring
 from turnout.keys.mac import derive
@@ -101,6 +104,7 @@ class Store:
                     intake.reject(self._room(project), bad)
             return complete
 
+    @giving_back
     def commit(self, project: str, manifest: Manifest) -> str:
         """Make *manifest* a release of the project and return its id.
 
@@ -108,12 +112,7 @@ class Store:
             InvalidInput: The project lacks files of it; ``facts["missing"]`` counts them.
         """
         with self._sharing(project) as room:
-            lacking = [
-                digest
-                for digest, size in manifest.sizes.items()
-                if room.index.size(bytes.fromhex(digest)) != size
-            ]
-            if lacking:
+            if lacking := room.lacking(manifest.sizes):
                 raise InvalidInput(
                     "A release cannot be committed before all its files are here",
                     subject=manifest.release,
@@ -133,6 +132,14 @@ class Store:
         _check_release(release)
         with self._sharing(project) as room:
             return room.release_path(release).exists()
+
+    def lacks(self, project: str, manifest: Manifest) -> int:
+        """Return how many files of a release the project lacks, though it may be committed.
+
+        Cheap: what is known to be damaged is lacking; nothing is read to find more of it.
+        """
+        with self._sharing(project) as room:
+            return len(room.lacking(manifest.sizes))
 
     def releases(self, project: str) -> list[str]:
         """Return all committed releases, oldest first."""
@@ -182,7 +189,8 @@ class Store:
         """Make the package that brings *release* to a host that lacks *lacking* of it.
 
         Every call takes a fresh key, so a retried step never uses a nonce twice.  The caller
-        discards the package when the host has it.
+        discards the package when the host has it.  Content that turns out to be damaged is
+        dropped, and taken from where else the store holds it.
 
         Args:
             project: Whose release it is.
@@ -194,6 +202,7 @@ class Store:
         Raises:
             NotFound: There is no such release.
             InvalidInput: *scope* is another project's, or a digest is not in the release.
+            Failed: A file of it is damaged or gone, and nowhere else in the store.
             Exhausted: The disk is full.
         """
         _check_release(release)
@@ -201,16 +210,23 @@ class Store:
             raise InvalidInput(
                 "A release cannot be placed in another project's environment", subject=scope
             )
-        with self._sharing(project) as room, uncollected():
-            manifest = self._manifest(room, release)
-            wanted = manifest.sizes.keys() if lacking is None else set(lacking)
-            if not wanted <= manifest.sizes.keys():
-                raise InvalidInput("A host asks for files that the release does not have")
-            path = room.packages / f"{room.package_prefix(release)}{secrets.token_hex(8)}.pkg"
-            segments = sealing_plan.segments_for(room, {bytes.fromhex(digest) for digest in wanted})
-            return write_package(
-                path, self._keyring, scope, version, manifest, segments, len(wanted)
-            )
+        while True:
+            with self._sharing(project) as room, uncollected():
+                manifest = self._manifest(room, release)
+                wanted = manifest.sizes.keys() if lacking is None else set(lacking)
+                if not wanted <= manifest.sizes.keys():
+                    raise InvalidInput("A host asks for files that the release does not have")
+                path = room.packages / f"{room.package_prefix(release)}{secrets.token_hex(8)}.pkg"
+                try:
+                    segments = sealing_plan.segments_for(room, {*map(bytes.fromhex, wanted)})
+                    return write_package(
+                        path, self._keyring, scope, version, manifest, segments, len(wanted)
+                    )
+                except TurnoutError:
+                    if not room.damaged:
+                        raise
+                    # All of it at once, or every next try would find a little more.
+                    room.examine(wanted)
 
     def discard(self, package: Package) -> None:
         """Remove a package, and with it the only copies of its wrapped run key."""
@@ -230,7 +246,10 @@ class Store:
         lock = self._lock(project)
         with lock.alone(), explained("The store cannot be pruned", project):
             room = self._room(project)
-            return pruning.prune(room, set(keep), time.time() - age_s)
+            try:
+                return pruning.prune(room, set(keep), time.time() - age_s)
+            finally:
+                room.drop_damaged()
 
     def usage(self, project: str) -> Usage:
         """Return what the project takes."""
@@ -258,8 +277,15 @@ class Store:
 
     @contextmanager
     def _sharing(self, project: str) -> Iterator[Room]:
-        with self._lock(project).shared():
-            yield self._room(project)
+        room = None
+        try:
+            with self._lock(project).shared():
+                room = self._room(project)
+                yield room
+        finally:
+            if room is not None and room.damaged:
+                with self._lock(project).alone():
+                    room.drop_damaged()
 
     def _manifest(self, room: Room, release: str) -> Manifest:
         try:
@@ -267,6 +293,16 @@ class Store:
         except FileNotFoundError as error:
             raise NotFound(
                 "There is no such release", subject=release, why="it was pruned or never uploaded"
+            ) from error
+        except Untrusted as error:
+            # Out of the way, so that an upload of the same files writes it again.
+            room.release_path(release).unlink(missing_ok=True)
+            raise Failed(
+                "The store's list of the files of a release is damaged",
+                subject=release[:12],
+                why=error.why or error.what,
+                next_step="Deploy the same files again: that restores the release.",
+                facts={"final": True},
             ) from error
         return recall(content, self._limits)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +29,9 @@ from turnout.packages.walking import DIRECTORY, Descent
 
 _BLOCK = 1 << 20
 _MOST_HELPERS = 2
+
+_CROWD = 64
+"""Files of one segment from which on they are small, and written by one thread at a time."""
 
 
 class _Parted(NamedTuple):
@@ -62,6 +66,9 @@ class Unpacking:
                     self._twins.setdefault(digest, []).append(row)
         self.reused_files = 0
         self._lock = threading.Lock()
+        # One thread at a time: several that write small files take the interpreter from each
+        # other at every call, which cost as much again as the writing.
+        self._turn = threading.Lock()
         self._assigned = bytearray(len(digests))
         self._buffers = Buffers(SEGMENT_BYTES)
         self._target = Target(tree, self._root, self.rows)
@@ -70,7 +77,7 @@ class Unpacking:
         cores = os.cpu_count() or 1
         if expected >= MANY and cores > 1:
             for _ in range(min(_MOST_HELPERS, cores)):
-                self._helpers.append(PlacingHelper(self._root, self._target.umask))
+                self._helpers.append(PlacingHelper(self._root))
                 self._free.put(self._helpers[-1])
         self._make_directories()
 
@@ -100,7 +107,8 @@ class Unpacking:
         if found is None:
             with self._buffers.lent() as buffer:
                 plain = segment.plain(buffer)
-                found = place(self._root, self._target.umask, plain, files)
+                with self._turn if len(files) >= _CROWD else nullcontext():
+                    found = place(self._root, self._target.umask, plain, files)
                 for part, start in parts:
                     self._write_part(part, plain[start : start + part.length])
         for row, inode, time in zip(rows, *found, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnout.packages.assets import ETAG_SUFFIX
+from turnout.packages.assets import RESERVED
 from turnout.packages.bridging import Bridged, bridge
 from turnout.packages.disk import explained
 from turnout.packages.pipeline import in_order
@@ -50,7 +50,7 @@ def dress(
     """
     known = digests or {}
     with explained("A static root cannot be prepared", root):
-        files = [path for path in list_files(root) if not path.endswith(ETAG_SUFFIX)]
+        files = [path for path in list_files(root) if not path.endswith(RESERVED)]
         own = set(files)
         names = [path for path in files if not is_ours(root, path, own)]
         results = list(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from turnout.base.errors import Conflict
+from turnout.base.errors import Impossible
 from turnout.domain import parts, swaps
 from turnout.domain.facts import Revision, ScopeState
 from turnout.domain.phases import Kind, Phase
@@ -12,26 +12,28 @@ from turnout.domain.steps import Action, Plan, Step
 from turnout.wire.project import Intent
 
 
-def plan(state: ScopeState, target: Revision, intent: Intent) -> Plan:
+def plan(state: ScopeState, target: Revision, intent: Intent, warnings: Sequence[str] = ()) -> Plan:
     """Return the steps that bring *target* back.
 
     Args:
         state: The scope and its hosts as they are.
         target: What shall be live again.
         intent: The configuration with which *target* was live.
+        warnings: What :func:`feasibility` has to say about it.
 
     Raises:
-        Conflict: Nothing was ever live.
+        Impossible: Nothing was ever live.
     """
     if state.live is None:
-        raise Conflict(
+        raise Impossible(
             "There is nothing to roll back",
             subject=state.scope,
             why="no release is live in this environment",
             next_step="Deploy a release first.",
         )
     notes = []
-    settled = parts.is_settled(state, target)
+    # A configuration that only names other hosts is the same revision, and has to be routed.
+    settled = parts.is_settled(state, target) and {*intent.domains} == {*state.domains}
     alone = _runs_alone(state, target, intent)
     if settled:
         # So it is when an aborted deployment has gone back to it already, or a rollback before.
@@ -52,7 +54,7 @@ def plan(state: ScopeState, target: Revision, intent: Intent) -> Plan:
         revision=target.revision,
         live_release=state.live.release,
         steps=tuple(way(state, target, intent)),
-        notes=tuple(notes),
+        notes=(*notes, *(f"{text[0].upper()}{text[1:]}." for text in warnings)),
     )
 
 
@@ -90,7 +92,8 @@ def _moving(state: ScopeState, target: Revision, intent: Intent) -> Iterator[Ste
         if static is not None:
             yield parts.bridge(host, state, target, Phase.EXECUTION, static.bridge_releases)
         yield parts.switch(host, state, target, Phase.EXECUTION)
-    yield from _ending(target)
+    warm = all(parts.is_up(host, target) for host in state.hosts)
+    yield from _ending(target, 0.0 if warm else intent.rollout.verify)
 
 
 def _runs_alone(state: ScopeState, target: Revision, intent: Intent) -> bool:
@@ -115,10 +118,12 @@ def _replacing(state: ScopeState, target: Revision, intent: Intent) -> Iterator[
         if static is not None:
             yield parts.bridge(host, state, target, phase, static.bridge_releases)
         yield swaps.switch_on(host, target, phase)
-    yield from _ending(target, keep_warm=False)
+    yield from _ending(target, intent.rollout.verify, keep_warm=False)
 
 
-def _ending(target: Revision, *, keep_warm: bool = True) -> Iterator[Step]:
+def _ending(target: Revision, seconds: float = 0.0, *, keep_warm: bool = True) -> Iterator[Step]:
+    """Yield the verification, which watches for *seconds* what did not run all the time, and
+    what follows it."""
     short = target.release[:12]
     confirmed: dict[str, object] = {"keep_previous": False}
     if not keep_warm:
@@ -126,8 +131,10 @@ def _ending(target: Revision, *, keep_warm: bool = True) -> Iterator[Step]:
     yield Step(
         Phase.VERIFICATION,
         Action.VERIFY,
-        f"see {short} answer through the router",
-        args={"seconds": 0},
+        f"watch {short} for {seconds:g} s of live traffic"
+        if seconds
+        else f"see {short} answer through the router",
+        args={"seconds": seconds},
     )
     yield Step(
         Phase.VERIFICATION,

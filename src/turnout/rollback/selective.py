@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from turnout.base.errors import Conflict, InvalidInput
+from turnout.base.errors import Impossible, InvalidInput
 from turnout.wire.project import Intent
 
 Only = Literal["configuration", "code"]
@@ -29,7 +29,7 @@ def compose(live: Version, target: Version, only: Only | None) -> Version:
             code of then with the live configuration; None: both as they were then.
 
     Raises:
-        Conflict: Nothing would change.
+        Impossible: Nothing would change.
         InvalidInput: Code and configuration do not fit: one is a static site's, the other a
             server app's.
     """
@@ -46,7 +46,7 @@ def compose(live: Version, target: Version, only: Only | None) -> Version:
         )
     found = Version(code.release, configuration.intent)
     if found == live:
-        raise Conflict(
+        raise Impossible(
             f"The {only} of then is what is live now",
             subject=scope,
             next_step="Name another release with --to; 'turnout releases' lists them.",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from turnout.base.errors import InvalidInput
 from turnout.base.ids import NAME, RELEASE, REVISION
 from turnout.base.rundir import SOCKET_LIMIT
-from turnout.routers.port import Backend, HeaderRule, Site
+from turnout.routers.port import Backend, HeaderRule, Site, Tester
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -68,6 +68,34 @@ def _check_site(site: Site) -> None:
         _require(0 <= weight <= 100, "a weight is between 0 and 100", f"{site.scope}/{revision}")
     total = sum(site.weights.values())
     _require(not site.weights or total == 100, f"weights sum to {total}, not to 100", site.scope)
+    _check_split(site)
+    if site.mirror is not None:
+        subject = f"{site.scope}/{site.mirror.revision}"
+        _require(site.mirror.revision in known, "a mirror without a backend", subject)
+        _require(0 < site.mirror.percent <= 100, "a mirror gets 1 to 100 percent", subject)
+
+
+def _check_split(site: Site) -> None:
+    if site.split is None:
+        return
+    for revision in (site.split.candidate, site.split.baseline):
+        valid = revision is None or REVISION.fullmatch(revision)
+        _require(valid, "a revision is 16 hex digits", f"{site.scope}/{revision}")
+    different = site.split.candidate != site.split.baseline
+    _require(different, "the candidate is its own baseline", site.scope)
+    for tester in site.split.testers:
+        _check_tester(site.scope, tester)
+
+
+def _check_tester(scope: str, tester: Tester) -> None:
+    text = f"{scope} {tester}"
+    one = (tester.header is None) != (tester.cookie is None)
+    _require(one, "a tester is known by either a header or a cookie", text)
+    name = tester.header or tester.cookie or ""
+    _require(_HEADER_NAME.fullmatch(name), "not a name of a header or cookie", text)
+    _require(tester.cookie is None or tester.value, "a tester's cookie needs a value", text)
+    valid = tester.value is None or _HEADER_VALUE.fullmatch(tester.value)
+    _require(valid, "not a value in plain ASCII", text)
 
 
 def _check_backend(scope: str, backend: Backend) -> None:
@@ -81,6 +109,8 @@ def _check_backend(scope: str, backend: Backend) -> None:
     )
     for address in backend.addresses:
         _require(_is_address(address), "neither ip:port nor unix:/path", address)
+    for limit in (backend.limits.connections, backend.limits.requests):
+        _require(limit is None or 0 < limit < 2**31, "a limit is a number from 1 on", subject)
     for rule in backend.headers:
         _check_rule(subject, rule)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,15 +42,53 @@ class Admin:
         """Return statistics whose name matches the RE2 expression *pattern*.
 
         Returns:
-            Name to value; a histogram's value maps a quantile (``"50"``) to a number.
+            Name to value; a histogram's value is a list of pairs of a bucket's upper bound and
+            how many it holds since the process started, without empty buckets.
 
         Raises:
             Unreachable: Envoy does not answer.
         """
         document = await self._json(
-            f"/stats?format=json&histogram_buckets=summary&filter={quote(pattern, safe='')}"
+            f"/stats?format=json&histogram_buckets=disjoint&filter={quote(pattern, safe='')}"
         )
         return _flatten(document)
+
+    async def epoch(self) -> int:
+        """Return how many processes came before this one that serves; -1 if it does not yet.
+
+        Raises:
+            Unreachable: Envoy does not answer.
+        """
+        document = await self._json("/server_info")
+        if document.get("state") != "LIVE":
+            return -1
+        return int(document["command_line_options"].get("restart_epoch", 0))
+
+    async def hot_restart_version(self) -> str:
+        """Return what a successor must report to take over from this process.
+
+        Raises:
+            Unreachable: Envoy does not answer.
+        """
+        status, body = await self._ask("GET", "/hot_restart_version")
+        if status != 200:
+            raise self._unreachable(f"status {status}")
+        return body.decode(errors="replace").strip()
+
+    async def active_requests(self, clusters: Sequence[str]) -> dict[str, int]:
+        """Return the address of each instance of *clusters* and its requests under way.
+
+        Raises:
+            Unreachable: Envoy does not answer.
+        """
+        pattern = "|".join(f"^{re.escape(name)}$" for name in clusters)
+        document = await self._json(f"/clusters?format=json&filter={quote(pattern, safe='')}")
+        found: Counter[str] = Counter()
+        for status in document.get("cluster_statuses", ()):
+            if status.get("name") in clusters:
+                for host in status.get("host_statuses", ()):
+                    found[_address(host["address"])] += _active(host)
+        return dict(found)
 
     async def reopen_logs(self) -> None:
         """Make Envoy open its log file anew, after it was renamed."""
@@ -110,9 +151,24 @@ def _flatten(document: dict[str, Any]) -> dict[str, Any]:
         if "histograms" not in entry:
             found[entry["name"]] = entry["value"]
             continue
-        histograms = entry["histograms"]
-        quantiles = [f"{quantile:g}" for quantile in histograms.get("supported_quantiles", [])]
-        for histogram in histograms.get("computed_quantiles", []):
-            values = [value["cumulative"] for value in histogram["values"]]
-            found[histogram["name"]] = dict(zip(quantiles, values, strict=True))
+        for histogram in entry["histograms"]:
+            found[histogram["name"]] = [
+                (float(bucket["upper_bound"]), int(bucket["cumulative"]))
+                for bucket in histogram["buckets"]
+                if bucket["cumulative"]
+            ]
     return found
+
+
+def _address(address: dict[str, Any]) -> str:
+    if "pipe" in address:
+        return f"unix:{address['pipe']['path']}"
+    socket = address["socket_address"]
+    host = socket["address"]
+    return f"[{host}]:{socket['port_value']}" if ":" in host else f"{host}:{socket['port_value']}"
+
+
+def _active(host: dict[str, Any]) -> int:
+    return sum(
+        int(stat.get("value", 0)) for stat in host.get("stats", ()) if stat["name"] == "rq_active"
+    )

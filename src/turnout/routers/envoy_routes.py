@@ -8,12 +8,12 @@ from typing import Any
 from turnout.routers.checks import preview_hosts
 from turnout.routers.envoy_bootstrap import ROUTES_NAME
 from turnout.routers.envoy_clusters import cluster_name
-from turnout.routers.envoy_headers import overwrite, rule_headers
+from turnout.routers.envoy_headers import overwrite
+from turnout.routers.envoy_live import RELEASE_HEADER, answer, live_routes, to_weights
+from turnout.routers.envoy_mirror import mirrored
+from turnout.routers.envoy_split import is_tester
 from turnout.routers.port import Backend, Site
 
-RELEASE_HEADER = "x-turnout-release"
-SITE_HEADER = "x-turnout-site"
-SPA_HEADER = "x-turnout-spa"
 # Fewer digits than that might be a release by chance.
 SHORTEST_PREFIX = 12
 # An IP address or the machine itself, with or without a port.
@@ -82,10 +82,23 @@ def _virtual_host(
 
 
 def _site_routes(site: Site) -> list[dict[str, Any]]:
-    found = [_to(site, {backend.revision: 100}, _named(backend)) for backend in site.backends]
-    weights = {revision: weight for revision, weight in site.weights.items() if weight}
-    live = _to(site, weights, {"prefix": "/"}) if weights else _nothing_live()
-    return [*found, live]
+    named = [_only(site, backend, _named(backend)) for backend in site.backends]
+    live = live_routes(site)
+    return [*named, *_testers(site), *mirrored(site, live), *live]
+
+
+def _testers(site: Site) -> list[dict[str, Any]]:
+    split = site.split
+    if split is None:
+        return []
+    found = [backend for backend in site.backends if backend.revision == split.candidate]
+    return [
+        _only(site, backend, is_tester(tester)) for backend in found for tester in split.testers
+    ]
+
+
+def _only(site: Site, backend: Backend, match: dict[str, Any]) -> dict[str, Any]:
+    return to_weights(site, {backend.revision: 100}, match)
 
 
 def _other_routes(sites: Sequence[Site]) -> list[dict[str, Any]]:
@@ -97,7 +110,7 @@ def _other_routes(sites: Sequence[Site]) -> list[dict[str, Any]]:
     bare = [
         _on_bare_address(route) for site in sites if site.default for route in _site_routes(site)
     ]
-    return [*bare, _answer(404, "No site has this host name.\n")]
+    return [*bare, answer(404, "No site has this host name.\n")]
 
 
 def _on_bare_address(route: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +128,7 @@ def _preview_hosts(site: Site) -> list[dict[str, Any]]:
         _virtual_host(
             f"preview {cluster_name(site.scope, revision)}",
             hosts,
-            [_to(site, {backends[revision].revision: 100}, {"prefix": "/"})],
+            [_only(site, backends[revision], {"prefix": "/"})],
         )
         for revision, hosts in by_revision.items()
     ]
@@ -126,57 +139,4 @@ def _named(backend: Backend) -> dict[str, Any]:
     return {
         "prefix": "/",
         "headers": [{"name": RELEASE_HEADER, "string_match": {"safe_regex": expression}}],
-    }
-
-
-def _to(site: Site, weights: Mapping[str, int], match: dict[str, Any]) -> dict[str, Any]:
-    backends = {backend.revision: backend for backend in site.backends}
-    return {
-        "match": match,
-        "route": {
-            "weighted_clusters": {
-                "clusters": [
-                    _weighted(site.scope, backends[revision], weight)
-                    for revision, weight in weights.items()
-                ]
-            },
-            # Envoy's default of 15 s would cut event streams and long uploads.
-            "timeout": "0s",
-        },
-    }
-
-
-def _weighted(scope: str, backend: Backend, weight: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "name": cluster_name(scope, backend.revision),
-        "weight": weight,
-        "response_headers_to_add": [
-            *rule_headers(backend.headers),
-            overwrite(RELEASE_HEADER, backend.release),
-        ],
-    }
-    # Never both on one level above another: Envoy adds from the inside out, so a removal
-    # further out would take away what is added here.
-    if backend.site is None:
-        entry["request_headers_to_remove"] = [SITE_HEADER, SPA_HEADER]
-    else:
-        entry["request_headers_to_add"] = [
-            overwrite(SITE_HEADER, backend.site),
-            overwrite(SPA_HEADER, "1" if backend.spa else "0"),
-        ]
-    return entry
-
-
-def _nothing_live() -> dict[str, Any]:
-    return _answer(503, "No release is live here.\n")
-
-
-def _answer(status: int, text: str) -> dict[str, Any]:
-    return {
-        "match": {"prefix": "/"},
-        "direct_response": {"status": status, "body": {"inline_string": text}},
-        "response_headers_to_add": [
-            overwrite("content-type", "text/plain; charset=utf-8"),
-            overwrite("cache-control", "no-store"),
-        ],
     }

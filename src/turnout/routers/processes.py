@@ -24,6 +24,7 @@ from pathlib import Path
 from turnout.base.errors import Conflict, Failed
 
 _POLL_S = 0.005
+_LOOK_S = 0.05
 
 # Forks and leaves, so that init becomes the parent before the program begins.  The program's own
 # process writes its id down while it holds the lock, so no moment is left without.
@@ -158,6 +159,22 @@ class Detached:
             next_step="Run `turnout doctor` to see which binary is used and why.",
         )
 
+    def take_place_of(self, other: Detached, kept: Detached) -> None:
+        """Make this process the one that *other* is asked for; its former one goes to *kept*.
+
+        Locks belong to open files and not to names, so names can change hands.  At no moment
+        does *other* stand for no process.  It may be done again after it was cut off half way.
+        """
+        kept._lock.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            kept._lock.hardlink_to(other._lock)
+        self._lock.replace(other._lock)
+
+    def forget(self) -> None:
+        """Remove the lock file of a process that has ended."""
+        if self.holder() is None:
+            self._lock.unlink(missing_ok=True)
+
     async def end(self, grace_s: float) -> None:
         """Send SIGTERM, wait, then SIGKILL; return when the process is gone.
 
@@ -181,6 +198,30 @@ class Detached:
             subject=str(self._lock),
             next_step="See which process has this file open, and end it.",
         )
+
+    async def ended(self) -> None:
+        """Return as soon as the process has ended, at once if none runs.
+
+        Linux tells it the moment it happens (``pidfd_open(2)``); elsewhere it is looked for.
+        """
+        holder = self.holder()
+        if holder is None:
+            return
+        try:
+            descriptor = os.pidfd_open(holder.pid)
+        except (AttributeError, OSError):
+            while self.holder() is not None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(_LOOK_S)
+            return
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, over.set)
+        try:
+            # The number may have become another process's before it was opened.
+            if self.holder() is not None:
+                await over.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
 
     async def wait_gone(self, timeout_s: float) -> bool:
         """Return whether the process ended within *timeout_s* seconds."""

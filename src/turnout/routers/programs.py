@@ -119,6 +119,20 @@ def version(program: Program, path: Path) -> str:
     return match.group(1)
 
 
+def hot_restart_version(path: Path) -> str:
+    """Return what Envoy says about who may take over from whom; only equals may.
+
+    Raises:
+        Failed: It cannot be run.
+    """
+    try:
+        stat = path.stat()
+        file = (stat.st_mtime_ns, stat.st_size)
+        return _version_text(str(path), "--hot-restart-version", file).strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _unusable(ENVOY, path, str(error)) from error
+
+
 def require_version(program: Program, path: Path) -> str:
     """Return the version, and refuse one of another minor series than the pinned one.
 

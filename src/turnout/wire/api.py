@@ -25,6 +25,9 @@ Status = Literal[
     "rejected",
 ]
 Priority = Literal["low", "normal", "high", "urgent"]
+Cause = Literal["", "failure", "verdict", "slo", "crash-loop", "manual", "api"]
+"""What made a rollback: a step that failed, the verdict on live traffic, an absolute limit that
+was exceeded, instances that crashed again and again, a person, a program; empty for none."""
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 
 ItemT = TypeVar("ItemT")
@@ -105,11 +108,14 @@ class RollbackRequest(Message):
     environment: Name
     to: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{6,64}$")] | None = None
     at: datetime | None = None
-    """Back to what was live at that moment; not together with ``to``."""
-    only: Literal["configuration", "code"] | None = None
-    """Go back with only that part of the release unit; the other stays as it is live now."""
+    """Back to what was live at that moment, which needs a time zone; not together with ``to``."""
+    only: Name | None = None
+    """Go back with only that part of the release unit, ``configuration`` or ``code``; the other
+    stays as it is live now."""
     drill: bool = False
     """Rehearse it on instances without live traffic, measure it, and change nothing."""
+    force: bool = False
+    """Go back although something was done since that cannot be taken back."""
     reason: Text = ""
 
 
@@ -199,6 +205,15 @@ class DeploymentDocument(Report):
     """Why it ended as it did; for a failure what, to what, why and what to do next."""
     problem: dict[str, Any] | None = None
     """The error document behind ``reason``, if an error ended it."""
+    cause: Cause = ""
+    """What made it go back: a rollback, or a deployment that was taken back."""
+    only: Literal["", "configuration", "code"] = ""
+    """The part of the release unit that a rollback was about; empty for all of it."""
+    drill: bool = False
+    """A rollback that was only rehearsed."""
+    failed_requests: int | None = None
+    """Live requests of the environment that failed while it was under way, to the second; None
+    until they are counted, some seconds behind its end, and where nobody counts."""
 
 
 class WaitingFor(Report):
@@ -223,6 +238,16 @@ class SplitPart(Report):
     weight: int
 
 
+class DrillResult(Report):
+    """What a rehearsed rollback has shown."""
+
+    would_work: bool
+    ready_s: float | None = None
+    """Seconds until the target was ready for live traffic: what a rollback takes but its switch."""
+    fails: str = ""
+    """The step that failed, and why."""
+
+
 class DeploymentDetail(DeploymentDocument):
     """A deployment with its phases and steps, for ``turnout show``."""
 
@@ -235,8 +260,8 @@ class DeploymentDetail(DeploymentDocument):
     """What an approval binds to."""
     no_return_at: int | None = None
     """The step behind which nothing goes back by itself."""
-    drill: bool = False
-    """A rollback that was only rehearsed."""
+    drilled: DrillResult | None = None
+    """What a drill has shown, once it has ended."""
 
 
 class ActRequest(Message):

@@ -38,6 +38,10 @@ class RunSpec(Message):
     open_files: Annotated[int, Field(ge=64, le=1 << 20)] = 65536
     stop_grace: Annotated[float, Field(ge=0, le=600)] = 10.0
     """Seconds between SIGTERM and SIGKILL."""
+    max_connections: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
+    """Connections that a host's router opens to all instances at once; None: no limit."""
+    max_requests: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
+    """Requests under way at once on a host; more get 503 instead of waiting."""
     exclusive: bool = False
     """It cannot run twice at once: only ``recreate`` deploys it, with a downtime."""
     stateful: bool = False

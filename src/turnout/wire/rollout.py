@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from turnout.wire.model import Message
 from turnout.wire.words import Argument, HeaderName, HeaderValue
@@ -24,6 +25,17 @@ Count = (
     Annotated[int, Field(ge=0, le=64)] | Annotated[str, StringConstraints(pattern=r"^\d{1,3}%$")]
 )
 """Instances (or hosts of a static site): a number, or percent of all as ``"25%"``."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; a path; a directory of zones
+        raise ValueError(
+            "must be a time zone of the IANA database, such as 'Europe/Berlin' or 'UTC'"
+        ) from None
+    return name
+
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 CookieName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -228,7 +240,7 @@ class GateSpec(Message):
     closes: Annotated[str, StringConstraints(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")] = (
         "24:00"
     )
-    timezone: Annotated[str, StringConstraints(max_length=64)] = "UTC"
+    timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)] = "UTC"
     timeout: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
     """Seconds until a gate that has not opened ends the deployment."""
 
@@ -273,6 +285,9 @@ class Rollout(Message):
     verify_min_requests: Annotated[int, Field(ge=1)] = 20
     verify_max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of 5xx answers, of at least verify_min_requests, above which it goes back."""
+    drill_within: Seconds | None = None
+    """A promotion needs a rehearsal of the rollback to the release that is live before it, not
+    older than so many seconds; the deployment rehearses it itself if there is none."""
     drain: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds that streams and slow requests get to end before the old release stops."""
     keep_releases: Annotated[int, Field(ge=1, le=100)] = 5

@@ -12,7 +12,7 @@ from turnout.monitoring.analysis.judge import State
 from turnout.monitoring.analysis.policy import policy_from_json
 from turnout.monitoring.analysis.ticks import arm_from_json, arm_to_json
 
-VERSION = 1
+VERSION = 2
 """Of the format; a state of another one is refused, and the ticks are replayed instead."""
 
 

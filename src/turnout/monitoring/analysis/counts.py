@@ -14,23 +14,22 @@ as often as one likes.  Without a margin the rates' level falls out and what rem
 conditional test of Lindon and Malek (arXiv 2011.03567; 2205.14762): each error falls to the
 candidate with a known probability.  The projection is the reverse information projection of
 Turner, Ly and Gruenwald (arXiv 2106.02693; 2203.09785) in the limit of rare events.  The
-alternatives are a fixed mixture, so their average is an e-process again.
+alternatives are a fixed mixture, so their average is an e-process again.  Part of the stake on
+harm waits and begins to bet later, minute after minute: a mixture over the time at which harm
+begins (the e-processes of Shin, Ramdas and Rinaldo, "E-detectors", arXiv 2203.03532, with start
+weights that sum to 1, so that Ville's inequality holds and not only a mean time to alarm).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
+
+from turnout.monitoring.analysis import settings
 
 Logs = tuple[float, ...]
 """Log e of each alternative, without its weight."""
-
-WORSE = ((1.4, 0.05), (1.8, 0.43), (3.0, 0.33), (8.0, 0.15), (30.0, 0.04))
-"""Alternatives of harm: the rate as a multiple of the highest that is allowed, and its weight.
-Most of the weight lies where rates double or treble; chosen on the development traces of
-``bench/analysis``, see there."""
-BETTER = ((0.85, 0.2), (0.7, 0.2), (0.5, 0.3), (0.25, 0.2), (0.05, 0.1))
-"""Alternatives of no harm: as a multiple of the rate from which on it would be."""
 
 
 def start(alternatives: Sequence[tuple[float, float]]) -> Logs:
@@ -39,21 +38,34 @@ def start(alternatives: Sequence[tuple[float, float]]) -> Logs:
 
 
 def worse(
-    logs: Logs, candidate: tuple[int, int], control: tuple[int, int], base: float, margin: float
+    logs: Logs,
+    candidate: tuple[int, int],
+    control: tuple[int, int],
+    base: float,
+    margin: float,
+    since: float = 0.0,
 ) -> Logs:
     """Bet a chunk against "the candidate's rate is at most the control's plus *margin*".
 
     Args:
-        logs: Log e of each of :data:`WORSE` so far.
+        logs: Log e of each of :data:`settings.WORSE` so far.
         candidate: Its exposure and count.
         control: Likewise.
         base: The control's rate as known before the chunk; it matters with a margin only.
         margin: Absolute, as a share.
+        since: Seconds from the start to the chunk's beginning.
     """
+    left = waiting(since / 60)
     return tuple(
-        log + bet(candidate, control, (base + margin) * ratio, base, margin)
-        for log, (ratio, _) in zip(logs, WORSE, strict=True)
+        _carried(log, waits * left, bet(candidate, control, (base + margin) * ratio, base, margin))
+        for log, (ratio, _), waits in zip(logs, settings.WORSE, settings.WAITS, strict=True)
     )
+
+
+def waiting(minutes: float) -> float:
+    """Return the part of what waits for late harm that has not begun to bet by then."""
+    begun = min(settings.LATEST, max(0, math.floor(minutes)))
+    return (_HARMONIC[settings.LATEST] - _HARMONIC[begun]) / _HARMONIC[settings.LATEST]
 
 
 def no_worse(
@@ -62,21 +74,23 @@ def no_worse(
     """Bet a chunk against "the candidate's rate is at least the control's plus *margin*"."""
     return tuple(
         log + bet(control, candidate, base, (base + margin) * ratio, -margin)
-        for log, (ratio, _) in zip(logs, BETTER, strict=True)
+        for log, (ratio, _) in zip(logs, settings.BETTER, strict=True)
     )
 
 
 def above(logs: Logs, arm: tuple[int, int], limit: float) -> Logs:
     """Bet a chunk of one arm against "its rate is at most *limit*"."""
     return tuple(
-        log + _one_arm(arm, limit, ratio) for log, (ratio, _) in zip(logs, WORSE, strict=True)
+        log + _one_arm(arm, limit, ratio)
+        for log, (ratio, _) in zip(logs, settings.WORSE, strict=True)
     )
 
 
 def below(logs: Logs, arm: tuple[int, int], limit: float) -> Logs:
     """Bet a chunk of one arm against "its rate is at least *limit*"."""
     return tuple(
-        log + _one_arm(arm, limit, ratio) for log, (ratio, _) in zip(logs, BETTER, strict=True)
+        log + _one_arm(arm, limit, ratio)
+        for log, (ratio, _) in zip(logs, settings.BETTER, strict=True)
     )
 
 
@@ -131,6 +145,23 @@ def log_sum(logs: Sequence[float]) -> float:
 def log_mean(logs: Sequence[float]) -> float:
     """Return the logarithm of the mean of e-values: an e-value whatever ties them together."""
     return log_sum(logs) - math.log(len(logs))
+
+
+_HARMONIC = tuple(
+    accumulate((1 / (k + settings.FIRST_LATE) for k in range(1, settings.LATEST + 1)), initial=0.0)
+)
+
+
+def _carried(log: float, waits: float, gain: float) -> float:
+    """Return log e after a bet in which the part *waits* of the stake stood aside.
+
+    What waits is worth what it was at the start, so e grows by the bet in what is over that.
+    """
+    if waits <= 0:
+        return log + gain
+    rest = 1 - waits * math.exp(-log)
+    idle = math.log(waits)
+    return idle if rest <= 0 else log_sum((log + math.log(rest) + gain, idle))
 
 
 def _one_arm(arm: tuple[int, int], limit: float, ratio: float) -> float:

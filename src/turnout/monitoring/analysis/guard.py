@@ -1,12 +1,13 @@
 """The dispersion guard: how much more the counts vary than the count test assumes.
 
-Rates that move by the minute make the plain test alarm on healthy releases: 5 to 20 % of them
-where the rate's coefficient of variation is 0.6 to 1.0.  So the counts of both arms are kept by
-block (a minute each), and Pearson's statistic around each arm's own mean measures the
-dispersion; a difference between the arms' means does not enter.  The log e-values are divided
-by the factor, as quasi-likelihood does (McCullagh and Nelder, "Generalized Linear Models",
-section 9.2): it is 1 or more, so a guarded test never says *bad* where the plain one would not,
-and the promise of the plain test is kept.
+Counts of both arms are kept by block (a minute each), and Pearson's statistic around each arm's
+own mean measures the dispersion; a difference between the arms' means does not enter.  Log
+e-values are divided by the factor, as quasi-likelihood does (McCullagh and Nelder, "Generalized
+Linear Models", section 9.2): it is 1 or more, so a guarded test never says more than the plain
+one would, and the promise of the plain test is kept.  The factor is for *good*, for absolute
+limits, for the split and for the bands; *bad* beside a control, where the plain test alarms on 5
+to 20 % of healthy releases whose rates move by the minute, has a sharper guard in
+:mod:`dispersion`.
 
 A minute in which both arms were far up together is an incident of what they share; there the
 split of the counts between them is looked at instead of their level.

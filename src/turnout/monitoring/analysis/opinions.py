@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.monitoring.analysis import bands, counts, guard, rates, split, values
+from turnout.monitoring.analysis import bands, counts, dispersion, guard, rates, split, values
 from turnout.monitoring.analysis.policy import Measure, Policy
 from turnout.monitoring.analysis.ticks import ArmCounts, quantile
 from turnout.monitoring.analysis.verdicts import Word
@@ -64,8 +64,7 @@ def of_rate(
     """
     factor = guard.factor(rate.blocks, age) if policy.guard else 1.0
     plain = rates.log_harm(measure, rate)
-    # Only evidence is scaled down: a value under 1 has no claim that could be too strong.
-    log_e = plain / factor if plain > 0 else plain
+    log_e = _guarded(measure, rate, control, age, factor) if policy.guard else plain
     fine = rates.log_fine(measure, rate)
     fine = fine / factor if fine > 0 else fine
     share = policy.share_of_alpha(measure)
@@ -113,6 +112,27 @@ def of_rate(
         **seen,
     }
     return Opinion(word, reason, log_e if counts_for_it else -math.inf, sure, not short, evidence)
+
+
+def _guarded(
+    measure: Measure, rate: rates.Rate, control: ArmCounts, age: float, factor: float
+) -> float:
+    """Return log e against "no harm" with dispersion allowed for, each limit in its own way."""
+    worse, above = rates.limits_logs(measure, rate)
+    found = []
+    if worse is not None:
+        latency = measure.kind == "latency"
+        base = 1.0 if latency else rates.base_rate(control)
+        margin = 0.0 if latency else measure.max_increase or 0.0
+        found.append(
+            dispersion.guarded(
+                worse, rate.blocks, age, latency=latency, allowed=(base + margin) / base
+            )
+        )
+    if above is not None:
+        # Only evidence is scaled down: a value under 1 has no claim that could be too strong.
+        found.append(above / factor if above > 0 else above)
+    return counts.log_mean(found)
 
 
 def of_value(measure: Measure, state: values.Values) -> Opinion:

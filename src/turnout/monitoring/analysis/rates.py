@@ -78,10 +78,10 @@ class Rate:
 
     lines: Lines = Lines()
     chunk: Chunk = Chunk()
-    worse: counts.Logs = field(default_factory=lambda: counts.start(counts.WORSE))
-    better: counts.Logs = field(default_factory=lambda: counts.start(counts.BETTER))
-    above: counts.Logs = field(default_factory=lambda: counts.start(counts.WORSE))
-    below: counts.Logs = field(default_factory=lambda: counts.start(counts.BETTER))
+    worse: counts.Logs = field(default_factory=lambda: counts.start(settings.WORSE))
+    better: counts.Logs = field(default_factory=lambda: counts.start(settings.BETTER))
+    above: counts.Logs = field(default_factory=lambda: counts.start(settings.WORSE))
+    below: counts.Logs = field(default_factory=lambda: counts.start(settings.BETTER))
     blocks: guard.Blocks = field(default_factory=guard.Blocks)
     peak: float = 0.0
     peak_at: float | None = None
@@ -89,21 +89,24 @@ class Rate:
 
 def log_harm(measure: Measure, rate: Rate) -> float:
     """Return log e against "no harm", not guarded: the mean over the limits that are set."""
-    found = []
-    if measure.max_increase is not None:
-        found.append(counts.mixed(rate.worse, counts.WORSE))
-    if measure.max is not None:
-        found.append(counts.mixed(rate.above, counts.WORSE))
-    return counts.log_mean(found)
+    return counts.log_mean([log for log in limits_logs(measure, rate) if log is not None])
+
+
+def limits_logs(measure: Measure, rate: Rate) -> tuple[float | None, float | None]:
+    """Return log e against "no worse than allowed" and "within the limit"; None: not asked."""
+    return (
+        None if measure.max_increase is None else counts.mixed(rate.worse, settings.WORSE),
+        None if measure.max is None else counts.mixed(rate.above, settings.WORSE),
+    )
 
 
 def log_fine(measure: Measure, rate: Rate) -> float:
     """Return log e against "harm beyond the tolerance", not guarded: the least over the limits."""
     found = []
     if measure.max_increase is not None:
-        found.append(counts.mixed(rate.better, counts.BETTER))
+        found.append(counts.mixed(rate.better, settings.BETTER))
     if measure.max is not None:
-        found.append(counts.mixed(rate.below, counts.BETTER))
+        found.append(counts.mixed(rate.below, settings.BETTER))
     return min(found)
 
 
@@ -137,7 +140,7 @@ def observe(
     rate = replace(rate, chunk=chunk, lines=lines)
     least = min(chunk.candidate, chunk.control if measure.max_increase is not None else 1 << 60)
     if least >= settings.CHUNK_REQUESTS or (least and age >= settings.CHUNK_S):
-        return _bet(measure, rate, tick.at, tick.at - begin, control)
+        return _bet(measure, rate, tick.at, begin, control)
     if age >= settings.CHUNK_GIVEN_UP_S:
         return replace(rate, chunk=Chunk())
     return rate
@@ -210,16 +213,17 @@ def _slower(arm: ArmCounts, line: float | None) -> int:
     return 0 if line is None else arm.timed - not_slower(arm.latency, line)
 
 
-def _bet(measure: Measure, rate: Rate, at: float, age: float, control: ArmCounts) -> Rate:
+def _bet(measure: Measure, rate: Rate, at: float, begin: float, control: ArmCounts) -> Rate:
+    age, since = at - begin, (begin if rate.chunk.since is None else rate.chunk.since) - begin
     chunk, lines, errors = rate.chunk, rate.lines, measure.kind == "errors"
     other = (chunk.control, chunk.hits)
     worse, better, above, below = rate.worse, rate.better, rate.above, rate.below
     if measure.max_increase is not None:
         # A latency's margin is in its lines; an error rate's is added to the rate.
-        base = _base(control) if errors else 1 - measure.quantile
+        base = base_rate(control) if errors else 1 - measure.quantile
         if errors or lines.worse is not None:
             margin = measure.max_increase if errors else 0.0
-            worse = counts.worse(worse, (chunk.candidate, chunk.worse), other, base, margin)
+            worse = counts.worse(worse, (chunk.candidate, chunk.worse), other, base, margin, since)
         if errors or lines.better is not None:
             margin = measure.within if errors else 0.0
             better = counts.no_worse(better, (chunk.candidate, chunk.better), other, base, margin)
@@ -241,7 +245,7 @@ def _bet(measure: Measure, rate: Rate, at: float, age: float, control: ArmCounts
     return replace(rate, peak=log, peak_at=at) if log > rate.peak else rate
 
 
-def _base(control: ArmCounts) -> float:
+def base_rate(control: ArmCounts) -> float:
     """Return the control's error rate as known so far, drawn towards a first guess."""
     return (control.errors + settings.BASE_REQUESTS * settings.BASE_ERRORS) / (
         max(control.requests, control.errors) + settings.BASE_REQUESTS

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.base.errors import InvalidInput
+from turnout.wire.statistics import BOUNDS_MS as BOUNDS_MS
 
 Histogram = tuple[tuple[float, int], ...]
 """Upper bounds in milliseconds, rising, each with how many were *not slower* (cumulative)."""
 
-
-BOUNDS_MS = tuple(round(1.2 ** (step / 2), 3) for step in range(122))
-"""Bounds to ask a router for, from 1 ms to 62 s: a fifth more is two bounds further, so that the
-usual margin of 20 % loses nothing to rounding."""
 _NEAR = 0.005
 """A bound that is so near, relatively, is the bound that was meant."""
 
@@ -148,8 +145,8 @@ def merge(one: Histogram, other: Histogram) -> Histogram:
     """Return two histograms counted together; where bounds differ, those of both."""
     if not one or not other:
         return one or other
-    if len(one) == len(other) and all(a[0] == b[0] for a, b in zip(one, other, strict=True)):
-        return tuple((a[0], a[1] + b[1]) for a, b in zip(one, other, strict=True))
+    if [bound for bound, _ in one] == [bound for bound, _ in other]:
+        return tuple([(a[0], a[1] + b[1]) for a, b in zip(one, other, strict=True)])
     bounds = sorted({bound for bound, _ in one} | {bound for bound, _ in other})
     return tuple((bound, not_slower(one, bound) + not_slower(other, bound)) for bound in bounds)
 
