@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import commands, endurance, report, routing, switching
+from bench import canaries, commands, endurance, report, routing, switching
 from bench.report import Section
 
-NAMES = ("switching", "routing", "commands", "endurance", "packages")
+NAMES = ("switching", "routing", "canaries", "commands", "endurance", "packages")
 
 
 def main() -> int:
@@ -52,6 +52,7 @@ def _measure(name: str, *, quick: bool, minutes: float) -> Iterator[Section]:
             runs: dict[str, Callable[..., Section]] = {
                 "switching": switching.run,
                 "routing": routing.run,
+                "canaries": canaries.run,
                 "commands": commands.run,
             }
             yield runs[name](place, quick=quick)

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from demo import leftovers, pages, versions
-from demo.acts import show
+from demo.acts import Group, canary, opening, show
 from demo.canaries import canaries
 from demo.cli import DemoError, Turnout, find
 from demo.stage import Played, Stage
@@ -26,8 +26,8 @@ from load import Load
 RATE = 150.0
 """Requests a second over both projects: steady load that leaves two cores to the rest."""
 
-CROWDED = 450.0
-"""The same while canaries are judged: what is seen of each decides how soon that is over."""
+CROWDED = 400.0
+"""The same where canaries are judged: what is seen of each decides how soon that is over."""
 
 INTERRUPTED = 130
 
@@ -78,7 +78,9 @@ async def _run(home: Path, source: Path | None, keep: bool) -> int:
     out = pages.console()
     turnout = find(home)
     first = versions.own(source.resolve(), home) if source else versions.site(home)
-    acts = show(first, versions.app(home), None if source else canaries(home))
+    app = versions.app(home)
+    shops = () if source else canaries(home)
+    tracks = [show(first, app), *([canary(*shops)] if shops else [])]
     listen, http = _free_ports(2)
     ended = False
     try:
@@ -88,16 +90,11 @@ async def _run(home: Path, source: Path | None, keep: bool) -> int:
         async with Load(rate=RATE) as load:
             stage = Stage(turnout, load, ("127.0.0.1", http))
             played: list[Played] = []
-            for group in acts:
-                load.rate = CROWDED if any(act.evidence for act in group) else RATE
-                for one in await stage.play(group):
-                    pages.line(out, one)
-                    played.append(one)
-                    if one.act.evidence:
-                        name = str(one.outcome.document.get("id"))
-                        pages.evidence(
-                            out, await turnout.told("show", name, "--evidence", width=100)
-                        )
+            await _play(out, stage, [opening(first, app, *shops)], played)
+            load.rate = CROWDED if shops else RATE
+            async with asyncio.TaskGroup() as group:
+                for track in tracks:
+                    group.create_task(_play(out, stage, track, played))
         report = load.report()
         if keep:
             _leave_up(out, turnout, facts["login_url"], played)
@@ -114,6 +111,19 @@ async def _run(home: Path, source: Path | None, keep: bool) -> int:
     good = not (report.failed or report.skipped or left or any(one.faults for one in played))
     print(f"requests: {report.requests}, failed: {report.failed}")
     return 0 if good and report.requests else 1
+
+
+async def _play(out: Console, stage: Stage, track: list[Group], played: list[Played]) -> None:
+    """Play one group after the other; print how each act went."""
+    for group in track:
+        for one in await stage.play(group):
+            shown = ""
+            if one.act.evidence:
+                deployment = str(one.outcome.document.get("id"))
+                shown = await stage.turnout.told("show", deployment, "--evidence", width=100)
+            pages.line(out, one)
+            pages.evidence(out, shown)
+            played.append(one)
 
 
 def _leave_up(out: Console, turnout: Turnout, login: str, played: list[Played]) -> None:

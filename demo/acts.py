@@ -38,22 +38,24 @@ class Act:
         return ["deploy", str(path), "--to", "production", "--message", self.title]
 
 
-def show(
-    first: Project, app: Project, canaries: tuple[Project, Project, Project] | None = None
-) -> list[list[Act]]:
-    """Return the acts; those of one inner list run at the same time.
+Group = list[Act]
+"""Acts that run at the same time."""
+
+
+def opening(*projects: Project) -> Group:
+    """Return the first release of every project."""
+    return [Act("first release", one, "v1", "v1") for one in projects]
+
+
+def show(first: Project, app: Project) -> list[Group]:
+    """Return the acts of blue-green, one group after the other.
 
     Args:
         first: The site, or the user's own project, which then has the broken release as well.
         app: The example app.
-        canaries: Shops whose second versions are healthy, faulty and slow; None leaves out the
-            canary act.
     """
     broken = first if "v3" in first.versions else app
-    shops = canaries or ()
     return [
-        [Act("first release", one, "v1", "v1") for one in (first, app, *shops)],
-        *([_canaries(*canaries)] if canaries else []),
         [Act("second release", first, "v2", "v2"), Act("second release", app, "v2", "v2")],
         [Act("broken: never healthy", broken, "v3", "v2", 1, "failed")],
         [Act("turns bad under traffic", app, "v4", "v2", 4, "rolled_back")],
@@ -61,10 +63,12 @@ def show(
     ]
 
 
-def _canaries(healthy: Project, faulty: Project, slow: Project) -> list[Act]:
+def canary(healthy: Project, faulty: Project, slow: Project) -> list[Group]:
     """Return the canary act: the evidence alone raises the weight or takes it back."""
     return [
-        Act("canary: healthy", healthy, "v2", "v2", evidence=True),
-        Act("canary: 3 % errors", faulty, "v2", "v1", 4, "rolled_back", evidence=True),
-        Act("canary: p99 +50 %", slow, "v2", "v1", 4, "rolled_back", evidence=True),
+        [
+            Act("canary: healthy", healthy, "v2", "v2", evidence=True),
+            Act("canary: 3 % errors", faulty, "v2", "v1", 4, "rolled_back", evidence=True),
+            Act("canary: p99 +50 %", slow, "v2", "v1", 4, "rolled_back", evidence=True),
+        ]
     ]

@@ -1,6 +1,6 @@
 """The releases of the canary act: three shops, each with a second version of its own.
 
-Their front pages take a few milliseconds, and every twentieth takes long, so that there is a
+Their front pages take a few milliseconds, and every fifth takes long, so that there is a
 p99 to compare.  One second version is as good as the first, one answers 3 % of the pages with
 an error, one takes half as long again for the slowest.
 """
@@ -14,10 +14,11 @@ import tomlkit
 
 from demo.versions import EXAMPLES, Project, copy, replace
 
-SLOWEST_MS = 200
-"""What every twentieth page takes in the first version."""
-CROWD = 3
-"""Evidence takes visitors: these shops get so many times as many as the others."""
+SLOWEST_MS = 400
+"""What every fifth page takes in the first version."""
+CROWD = {"healthy": 5, "faulty": 2, "slow": 2}
+"""Evidence takes visitors: these shops get so many times as many as the others.  That a release
+harms nobody takes most of it."""
 
 _NODE_WORK = (
     "  if (route) route(request, response, url);\n",
@@ -29,7 +30,7 @@ _NODE_WORK = (
 _NODE_FRONT = (
     "function front(_, response) {\n",
     (
-        "const work = () => (Math.random() < 0.05 ? {slowest} : 4);\n\n"
+        "const work = () => (Math.random() < 0.2 ? {slowest} : 4);\n\n"
         "function front(_, response) {{\n"
         '  if (Math.random() < {errors}) return json(response, 500, {{ error: "a fault" }});\n'
     ),
@@ -38,7 +39,7 @@ _PYTHON_FRONT = (
     "def front(handler, query):\n",
     (
         "def front(handler, query):\n"
-        "    time.sleep({slowest} / 1000 if random.random() < 0.05 else 0.004)\n"
+        "    time.sleep({slowest} / 1000 if random.random() < 0.2 else 0.004)\n"
         "    if random.random() < {errors}:\n"
         '        return handler.answer_json(500, {{"error": "a fault"}})\n'
     ),
@@ -75,13 +76,13 @@ def _shop(work: Path, name: str, *, errors: float = 0.0, slowest: int = SLOWEST_
         name,
         {"v1": first, "v2": second},
         wanted=b"<h1>Shop</h1>",
-        share=CROWD,
+        share=CROWD[name],
         faulty=errors > 0,
     )
 
 
 def _settings(directory: Path, name: str) -> None:
-    """Let the evidence decide: first 20 % of the traffic, then as much as it allows."""
+    """Let the evidence decide: first half of the traffic, then as much as it allows."""
     path = directory / "turnout.toml"
     document = tomlkit.parse(path.read_text())
     document["project"] = name
@@ -91,7 +92,7 @@ def _settings(directory: Path, name: str) -> None:
     rollout["verify"] = "1s"
     rollout["canary"] = {
         "steps": "auto",
-        "auto": {"first": 20, "interval": "1s", "deadline": "60s"},
+        "auto": {"first": 50, "interval": "1s", "deadline": "60s"},
     }
     # Nobody is there to be asked: what is not decided in time goes on, and the act shows it.
     rollout["analysis"] = {"on_unknown": "continue"}

@@ -109,13 +109,13 @@ def _traces(latency: bool, held_out: bool) -> Sequence[Trace]:
 def _cells(found: Sequence[Result]) -> Iterator[str]:
     for minutes in zip(*found, strict=True):
         hits = sum(minute is not None for minute in minutes)
-        low, high = _wilson(hits, len(minutes))
+        low, high = wilson(hits, len(minutes))
         middle = median(math.inf if minute is None else minute for minute in minutes)
         when = "" if math.isinf(middle) else f" @{middle:.1f}"
         yield f"{hits / len(minutes):.1%} ({low:.1%}-{high:.1%}){when}"
 
 
-def _wilson(hits: int, runs: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(hits: int, runs: int, z: float = 1.96) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson, JASA 22(158), 1927)."""
     share = hits / runs
     middle = (share + z * z / (2 * runs)) / (1 + z * z / runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.agent.rooms import APP, SCOPE, House, wanted
 from turnout.agent.accesslogs import AccessLogs
 from turnout.base.errors import Failed
+from turnout.routers.port import Applied
 from turnout.wire import agent as wire
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +72,22 @@ async def test_what_the_router_refused_is_not_wished(
     house.router.refuse_with = ""
     await house.routing.reconcile(force=True)
     assert logged(house) == [before.on]
+
+
+async def test_what_a_full_disk_kept_from_the_router_is_not_wished(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.routing.route(wanted(APP))
+
+    async def full(_sites: object) -> Applied:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.router, "apply", full)
+        with pytest.raises(OSError, match="No space"):
+            await logs(house).switch(ON)
+    await house.routing.reconcile(force=True)
+    assert logged(house) == [False]
 
 
 async def test_a_scope_that_is_gone_wishes_nothing(house: House) -> None:

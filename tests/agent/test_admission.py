@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.agent.rooms import APP, SCOPE, House, wanted
-from turnout.agent import keepers
+from turnout.agent import keepers, readiness
 from turnout.agent.instance import Admission, admit
 from turnout.base.errors import Failed
 from turnout.wire import agent as wire
@@ -99,6 +99,30 @@ async def test_the_readiness_of_a_revision_lets_all_of_it_in(house: House, answe
     assert [i.admission for i in house.instances.of(SCOPE, REVISION)] == ["admitted"] * 2
     await house.routing.route(wanted(APP))
     assert told(house) == (addresses, set())
+
+
+async def test_one_that_was_replaced_while_it_was_asked_is_not_let_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = put(house, 0, 20001, "admitted")
+    put(house, 1, 20002, "waiting")
+    await house.routing.route(wanted(APP))
+
+    async def replaced(*_: object) -> wire.ProbeResult:
+        # As an ensure of another specification does it: the new process is not ready yet.
+        assert APP.run is not None
+        found = house.instances.one(SCOPE, REVISION, 1)
+        assert found is not None
+        other = found.record.wanted.model_copy(
+            update={"run": APP.run.model_copy(update={"variables": {"A": "b"}})}
+        )
+        record = found.record.model_copy(update={"wanted": other})
+        (found.directory / "spec.json").write_text(record.model_dump_json())
+        return wire.ProbeResult(verdict="good", attempts=1)
+
+    monkeypatch.setattr(readiness, "await_ready", replaced)
+    assert (await house.admission.await_ready(ready(1))).verdict == "unknown"
+    assert told(house) == ({serving}, set())
 
 
 async def test_of_a_revision_that_was_never_ready_all_get_requests(house: House) -> None:

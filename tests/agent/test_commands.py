@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -15,11 +16,11 @@ import pytest
 from tests.agent.conftest import kill, runs
 from tests.packages.workbench import SCOPE, Workbench
 from turnout.agent import keepers, records
-from turnout.agent.commandfiles import CommandFiles, Outcome
+from turnout.agent.commandfiles import LINE_CHARS, CommandFiles, Outcome
 from turnout.agent.commands import KEPT_S, Commands
 from turnout.agent.paths import Layout
 from turnout.agent.trees import Trees
-from turnout.base.errors import Conflict, Failed, NotFound
+from turnout.base.errors import Conflict, Failed, NotFound, Unreachable
 from turnout.packages.walking import list_files
 from turnout.wire import agent as wire
 
@@ -310,3 +311,62 @@ async def test_halves_that_a_crash_left_are_swept(house: House) -> None:
     )
     house.restarted()
     assert os.listdir(house.files().directory.parent) == ["migrate-2.json"]
+
+
+async def test_what_it_wrote_is_told_without_secrets_and_without_end(house: House) -> None:
+    program = (
+        "import os; print('I know', os.environ['SECRET']); print('at db://ada:hunter2@db/shop');"
+        "print('x' * 16000)"
+    )
+    found = await house.commands.run(house.wanted(program))
+    assert found.tail[0] == "I know [redacted]"
+    assert found.tail[1] == "at db://[redacted]@db/shop"
+    assert len(found.tail[2]) == LINE_CHARS
+    assert "quite-secret" not in house.files().end.read_text()
+
+
+async def test_a_keeper_that_is_too_slow_begins_nothing_later(house: House) -> None:
+    files = house.files()
+    await house.trees.copy(house.release, files.tree)
+    files.prepare(house.wanted(COUNT))
+    with pytest.raises(Failed):
+        await keepers.start(files.spec, files.directory / "keeper.err", deadline=0.0)
+    # Whoever was told so may do something else by now; what still runs would be asked for here.
+    assert not any(str(files.spec).encode() in words for words in command_lines())
+    assert not files.begun
+    assert house.times() == 0
+
+
+async def test_a_halt_lets_nothing_begin_that_is_still_copied(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copying, go_on = asyncio.Event(), asyncio.Event()
+    copy = house.trees.copy
+
+    async def slow(release: str, root: Path) -> None:
+        copying.set()
+        await go_on.wait()
+        await copy(release, root)
+
+    monkeypatch.setattr(house.trees, "copy", slow)
+    wanted = house.wanted(COUNT)
+    asking = asyncio.create_task(house.commands.run(wanted))
+    await copying.wait()
+    halting = asyncio.create_task(house.commands.halt())
+    await asyncio.sleep(0)
+    go_on.set()
+    await halting
+    with pytest.raises(Unreachable):
+        await asking
+    assert house.times() == 0
+    assert (await house.restarted().run(wanted)).exit_code == 0
+    assert house.times() == 1
+
+
+def command_lines() -> list[bytes]:
+    """Return the words of the command line of every process."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return found

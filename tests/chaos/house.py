@@ -12,7 +12,6 @@ from tests.chaos.kinds import Aborted, Bad, FirstBad, Rollback
 from tests.chaos.scenes import Scene
 from tests.stand import projects
 from tests.stand.stand import Stand
-from tests.stand.waiting import eventually
 
 RATE = 60.0
 MIX = {
@@ -68,7 +67,7 @@ SCENES = {
     "site rolled back": Cast(Rollback, "site", '"900s"', "succeeded", ("stage", "bridge", "route")),
     "first turns bad": Cast(FirstBad, "app", '"900s"', "rolled_back", ("start", "unroute", "stop")),
     "app rolls": Cast(
-        Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop"), settings=_ROLLING
+        Scene, "app", '"0s"', "succeeded", (*_APP, "ready", "drain", "stop"), settings=_ROLLING
     ),
     "app rolls and turns bad": Cast(
         Bad, "app", '"0s"', "rolled_back", ("start", "route", "drain", "stop"), settings=_ROLLING
@@ -90,7 +89,7 @@ SCENES = {
     ),
 }
 """Name to what it is made of."""
-NOT_IN_PLANS = ("access-log", "router-restart")
+NOT_IN_PLANS = ("accesslog", "restart")
 """What the agent does only when somebody asks for it, tested on its own."""
 
 
@@ -154,10 +153,6 @@ class House:
         if scene.name != "first turns bad" and not SCENES[scene.name].down:
             targets.append(scene.target())
         return Load(targets, rate=RATE, kinds=MIX, slow_s=0.3, stream_s=0.5, timeout_s=20.0)
-
-    def settle_server(self) -> None:
-        """Wait until server and agent are up."""
-        eventually(lambda: self.stand.running() and self.stand.agent_pid(), 30.0)
 
 
 def failed(report: Report) -> list[str]:

@@ -167,7 +167,9 @@ class Scene:
         """Return what the release answered after its traffic was taken back, for the record."""
         query = (
             "select e.at, d.release from events e join deployments d on d.id = e.deployment "
-            "where d.id = ? and e.kind = 'step.undone' and json_extract(e.data, '$.action') = ?"
+            "where d.id = ? and e.kind = 'step.undone' and json_extract(e.data, '$.action') = ? "
+            # Several weights are taken back newest first; with the last it has no traffic left.
+            "order by e.seq desc limit 1"
         )
         rows = self.stand.query(query, played.deployment, Action.SWITCH.value)
         if not rows:

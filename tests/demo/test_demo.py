@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,8 +56,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     leftovers.end(place)  # only after a failure there are any
 
 
-def test_the_show_ends_well_within_a_minute(directory: Path) -> None:
-    began = time.monotonic()
+def test_the_show_ends_by_itself_and_nobody_was_failed(directory: Path) -> None:
     demo = Demo(directory)
     out, err = demo.process.communicate(timeout=150)
     assert demo.process.returncode == 0, out + err
@@ -66,8 +64,9 @@ def test_the_show_ends_well_within_a_minute(directory: Path) -> None:
     match = re.fullmatch(r"requests: (\d+), failed: 0", last)
     assert match
     assert int(match[1]) > 500
-    assert out.count("rolled_back") == 2  # the line and the row
-    assert time.monotonic() - began < 60
+    assert out.count("rolled_back") == 6  # three acts, each with its line and its row
+    assert out.count("verdict: good") == 1
+    assert out.count("verdict: bad") == 2
     assert demo.left() == []
     assert list(directory.iterdir()) == []
 

@@ -173,6 +173,25 @@ def test_a_phase_opens_when_it_begins(
         assert page.locator("#phase-promotion[open]").count() == 1, "nothing is closed"
 
 
+def test_a_tab_that_nobody_looks_at_holds_no_stream(
+    browser: Any, base: str, cookies: dict[str, str], house: FakeHouse
+) -> None:
+    with opened(browser, base, cookies=cookies, viewport=DESK) as page:
+        page.goto(PAGE)
+        page.locator("#link-state[data-state=on]").wait_for()
+        turn = """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        with page.expect_event("requestfailed", lambda asked: "/changes" in asked.url):
+            page.evaluate(turn, True)
+        page.locator("#link-state[data-state=off]").wait_for()
+        house.coordinator.deployments[samples.ID] = samples.canary(clock.now(), at=11)
+        page.evaluate(turn, False)
+        page.locator("#phase-verification[open]").wait_for()
+        page.locator("#link-state[data-state=on]").wait_for()
+
+
 def test_the_log_follows_until_it_is_read_back(
     browser: Any, base: str, cookies: dict[str, str], house: FakeHouse
 ) -> None:

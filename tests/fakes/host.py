@@ -63,7 +63,6 @@ class FakeHost(Host):
         self.lines: defaultdict[Key, list[wire.LogLine]] = defaultdict(list)
         self.routes: dict[str, wire.RoutesWanted] = {}
         self._failures: defaultdict[str, list[TurnoutError]] = defaultdict(list)
-        self.halted = False
         self._version = 0
         self._written = asyncio.Condition()
 
@@ -191,7 +190,6 @@ class FakeHost(Host):
 
     async def halt(self) -> None:
         await self._called("halt")
-        self.halted = True
 
     async def drain(self, wanted: wire.DrainWanted) -> wire.Drained:
         await self._called("drain")

@@ -147,3 +147,14 @@ async def test_what_is_no_level_and_no_pattern() -> None:
         Query(level="loud")
     with pytest.raises(InvalidInput, match="no pattern"):
         await search([PLACE], Query(pattern="("), Logs().read)
+
+
+async def test_long_lines_fill_no_memory(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logsearch, "_TAIL", 10)
+    monkeypatch.setattr(logsearch, "_MOST_CHARS", 100_000)
+    place = Place("three", SHOP, "9" * 16)
+    logs.page_lines = 10
+    logs.write(place, *("ERROR " + "x" * 1000 for _ in range(1000)))
+    _, found = await errors([place], Query(), logs.read)
+    assert not found.complete
+    assert 100 <= found.scanned <= 200

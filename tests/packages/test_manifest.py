@@ -112,6 +112,8 @@ HOSTILE_PATHS = [
     "/".join(["d" * 100] * 11),
     "index.html.turnout-etag",
     "index.html.br.turnout-made",
+    "index.html.turnout-etag/file",
+    "a/index.html.br.turnout-made/b/c",
 ]
 
 

@@ -88,13 +88,6 @@ class Project:
             text = text.replace(old, new)
         self.code.write_text(text)
 
-    def turn_good(self) -> None:
-        """Take :meth:`turn_bad` back."""
-        text = self.code.read_text()
-        for old, new in _TURNS_BAD[self.code.name].items():
-            text = text.replace(new, old)
-        self.code.write_text(text)
-
     def set(self, **settings: str) -> None:
         """Change settings, such as ``rollout_verify='"1s"'``."""
         for name, value in settings.items():

@@ -138,11 +138,6 @@ class Stand:
         assert self._pid is not None, "the server was never started"
         return self._pid
 
-    def kill_server(self) -> None:
-        """End the server with SIGKILL."""
-        processes.kill(self.pid)
-        self._reap()
-
     def stop_server(self, number: int = signal.SIGINT, timeout: float = 30.0) -> int | None:
         """End the server in order, as Ctrl-C does; return its exit code, if it is known."""
         os.kill(self.pid, number)
@@ -156,12 +151,6 @@ class Stand:
         except (OSError, ValueError, KeyError):
             return None
         return pid if processes.alive(pid) else None
-
-    def kill_agent(self) -> int:
-        """Kill the agent; return the process number that it had."""
-        pid = eventually(self.agent_pid, 20.0, "there is no agent")
-        assert processes.kill(pid)
-        return int(pid)
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:

@@ -47,6 +47,14 @@ def test_a_band_is_an_area() -> None:
     assert d.startswith("M600.0 900.0L1000.0 800.0L1000.0 700.0")
 
 
+def test_lines_and_bands_begin_anew_where_they_are_told_to() -> None:
+    assert (
+        paths.line([(0, 0.0), (0.5, 0.5), (1, 1.0)], {2}) == "M0.0 1000.0L500.0 500.0M1000.0 0.0h0"
+    )
+    places = [(0, 0.1, 0.2), (0.2, 0.1, 0.2), (0.5, 0.3, 0.4), (1, 0.3, 0.4)]
+    assert paths.ribbon(places, {2}).count("Z") == 2
+
+
 @pytest.mark.parametrize(
     ("value", "up"), [(0, 1), (0.0031, 0.005), (1, 1), (1.1, 2), (2.4, 2.5), (7, 10), (99, 100)]
 )
@@ -73,8 +81,38 @@ def test_all_four_pictures_have_a_text() -> None:
     assert list(found) == ["weight", "errors", "latency", "evidence"]
     assert "now 25 percent" in found["weight"].summary
     assert "candidate p99" in found["latency"].summary
-    assert len(found["latency"].areas) == 2
+    assert [area.look for area in found["latency"].areas] == ["candidate", "control"]
     assert all(chart.blind for chart in found.values()), "the outage is seen"
+
+
+def test_a_pause_is_a_gap_but_the_weight_stays() -> None:
+    timed = ArmPoint(requests=9, p99=5.0)
+    seconds = [*range(10), *range(40, 50)]
+    points = [point(n, candidate=timed, log_e={"latency_p99": n}) for n in seconds]
+    found = by_key(document(*points))
+    for key in ("errors", "latency", "evidence"):
+        assert found[key].lines[0].d.count("M") == 2, key
+    assert found["weight"].lines[0].d.count("M") == 1
+
+
+def test_evidence_begins_anew_with_each_step() -> None:
+    timed = ArmPoint(requests=9, p99=5.0, p99_low=4.0, p99_high=7.0)
+    points = [point(n, step=1 + n // 5, candidate=timed, log_e={"p99": n}) for n in range(10)]
+    found = by_key(document(*points))
+    assert found["evidence"].lines[0].d.count("M") == 2
+    assert found["latency"].areas[0].d.count("Z") == 2
+    assert found["latency"].lines[0].d.count("M") == 1
+
+
+def test_a_band_is_open_until_its_upper_end_is_known() -> None:
+    points = [
+        point(n, candidate=ArmPoint(requests=9, p99=5.0, p99_low=4.0, p99_high=high))
+        for n, high in enumerate([None, None, 8.0, 7.0])
+    ]
+    closed, above = by_key(document(*points))["latency"].areas
+    assert (closed.look, above.look) == ("candidate", "candidate-open")
+    assert above.d == "M0.0 600.0L333.3 600.0L666.7 600.0L666.7 0.0L333.3 0.0L0.0 0.0Z"
+    assert closed.d.startswith("M666.7 600.0L1000.0 600.0L")
 
 
 def test_decisions_are_numbered_as_in_the_list() -> None:

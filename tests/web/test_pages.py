@@ -162,5 +162,6 @@ def test_the_signs_of_change_arrive_and_resume(house: FakeHouse) -> None:
             assert next(lines) == "event: hello"
             threading.Thread(target=house.coordinator.tell, args=("kind",)).start()
             assert "event: change" in (line for line in lines)
+            assert "event: beat" in (line for line in lines), "traffic changes without an event"
         with client.stream("GET", "/changes?after=0", headers=cookie) as answer:
             assert "id: 1" in (line for line in answer.iter_lines())

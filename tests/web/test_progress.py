@@ -47,3 +47,15 @@ def test_a_failure_stands_open_with_its_rollback() -> None:
     assert (last.name, last.undoing, last.is_open, last.key) == (
         "Execution", True, True, "rollback-execution",
     )  # fmt: skip
+
+
+def test_what_ran_when_it_was_called_off_is_not_said_to_run_on() -> None:
+    detail = samples.canary(at=9, status="aborted", finished_at=samples.NOW)
+    steps = tuple(
+        step.model_copy(update={"status": "undone"}) if step.index == 8 else step
+        for step in detail.steps
+    )
+    promotion = phases(detail.model_copy(update={"steps": steps}), samples.NOW)[4]
+    shown = {step.number: (step.status, step.tone, step.took) for step in promotion.steps}
+    assert shown[9] == ("undone", "idle", "") and shown[10] == ("stopped", "idle", "")
+    assert (promotion.done, promotion.undone) == (2, 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from turnout.agent import records
 from turnout.agent.paths import Layout
 from turnout.agent.routing import Routing
-from turnout.base.errors import TurnoutError
 from turnout.base.failpoints import reached
 from turnout.wire import agent as wire
 
@@ -35,7 +34,7 @@ class AccessLogs:
             try:
                 await reached("agent.accesslog.inside")
                 await self._routing.reconcile()
-            except (TurnoutError, asyncio.CancelledError):
+            except BaseException:
                 _write(path, wanted, on=was)
                 raise
             await reached("agent.accesslog.after")

@@ -51,15 +51,21 @@ class Admission:
             if wanted.index in (None, place.index)
         ]
         watched = [self._watched(place, scope, revision) for place in found]
+        asked = {
+            one.record.wanted.index: one.record.wanted
+            for one in self._instances.of(scope, revision)
+        }
         result = await readiness.await_ready(watched, wanted.health)
         if result.verdict != "good":
             return result
         for place in found:
             if place.index is None:
                 continue
-            admitted = await self._instances.set_admission(scope, revision, place.index, "admitted")
+            admitted = await self._instances.set_admission(
+                scope, revision, place.index, "admitted", asked[place.index]
+            )
             if admitted is None:
-                why = f"instance {place.index} was removed meanwhile"
+                why = f"instance {place.index} was removed or replaced meanwhile"
                 return wire.ProbeResult(verdict="unknown", reason=why, attempts=result.attempts)
         await reached("agent.ready.inside")
         await self._routing.reconcile()
@@ -75,6 +81,7 @@ class Admission:
         scope, revision, index = wanted.scope, wanted.revision, wanted.index
         await reached("agent.drain.before")
         if index is None:
+            await reached("agent.drain.inside")
             left = await self._router.wait_idle(scope, revision, wanted.deadline)
         else:
             left = await self._drain_one(scope, revision, index, wanted.deadline)

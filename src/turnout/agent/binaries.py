@@ -32,11 +32,6 @@ class Binary:
     problem: str = ""
     next_step: str = ""
 
-    @property
-    def usable(self) -> bool:
-        """Whether Turnout can work with it."""
-        return not self.problem
-
 
 def describe(
     *,

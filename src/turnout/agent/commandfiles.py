@@ -16,11 +16,14 @@ from typing import Any
 
 from turnout.agent import keepers, records
 from turnout.agent.launch import Status, surroundings
+from turnout.base.logs import scrub, secret_values
 from turnout.wire import agent as wire
 from turnout.wire.model import Message, Report
 
 TAIL = 20
 """Lines of its output that are told."""
+LINE_CHARS = 1000
+"""Of each of them."""
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL for a command that takes too long."""
 OPEN_FILES = 65536
@@ -115,8 +118,14 @@ class CommandFiles:
             exit_code=status.exit_code,
             timed_out=status.timed_out,
             took_s=status.took_s,
-            tail=(*self._tail(), *([status.error] if status.error else [])),
+            tail=(*self._told(), *([status.error] if status.error else [])),
         )
+
+    def _told(self) -> tuple[str, ...]:
+        """Return the last lines as they may be shown: without secrets, and none very long."""
+        record = self.record()
+        hidden = secret_values(record.wanted.variables) if record else ()
+        return tuple(scrub(text, hidden)[:LINE_CHARS] for text in self._tail())
 
     def _tail(self) -> tuple[str, ...]:
         """Return the last lines that the command wrote, of both its streams."""

@@ -20,7 +20,7 @@ from turnout.agent import keepers, records, strays
 from turnout.agent.commandfiles import GRACE, CommandFiles, Outcome
 from turnout.agent.paths import UNFINISHED, Layout, checked, scopes
 from turnout.agent.trees import Trees
-from turnout.base.errors import Conflict, Failed, TurnoutError
+from turnout.base.errors import Conflict, Failed, TurnoutError, Unreachable
 from turnout.base.failpoints import reached
 from turnout.packages.disk import remove_tree
 from turnout.wire import agent as wire
@@ -29,6 +29,8 @@ KEPT_S = 7 * 86400.0
 """Seconds that a result is kept at most."""
 ATTEMPTS = 3
 """How often a keeper is started that ends before it has begun anything."""
+
+_LOOK_S = 0.1
 
 _log = structlog.get_logger()
 
@@ -40,6 +42,7 @@ class Commands:
         self._layout = layout
         self._trees = trees
         self._under_way: dict[Path, asyncio.Task[Outcome]] = {}
+        self._resting = False
 
     async def run(self, wanted: wire.CommandWanted) -> wire.CommandResult:
         """Return how a command ended; it is begun if it was not asked for before.
@@ -103,11 +106,15 @@ class Commands:
         records.remove_empty(self._layout.commands / checked(scope), levels=2)
 
     async def halt(self) -> None:
-        """End every command that runs; how it ended is then not known."""
-        kept = [files for files in self._all() if files.kept]
-        await asyncio.gather(*(keepers.stop(files.spec, GRACE) for files in kept))
-        under_way = [task for path, task in self._under_way.items() if CommandFiles(path).begun]
-        await asyncio.gather(*under_way, return_exceptions=True)
+        """End every command that runs, and begin none any more; how it ended is not known then."""
+        self._resting = True
+        while True:
+            # Again and again, for a keeper may just be coming up.
+            kept = [files for files in self._all() if files.kept]
+            await asyncio.gather(*(keepers.stop(files.spec, GRACE) for files in kept))
+            if not self._under_way:
+                return
+            await asyncio.wait(self._under_way.values(), timeout=_LOOK_S)
 
     def _task(self, files: CommandFiles, wanted: wire.CommandWanted) -> asyncio.Task[Outcome]:
         """Return the task that brings a command to its end; there is one however many ask."""
@@ -134,6 +141,12 @@ class Commands:
             files.prepare(wanted)
         for _ in range(ATTEMPTS):
             if not files.begun and not files.kept:
+                if self._resting:
+                    raise Unreachable(
+                        "The command is not begun: the agent ends",
+                        subject=f"{wanted.scope}/{wanted.id}",
+                        next_step="Start the agent again.",
+                    )
                 await _start(files)
             await reached("agent.command.inside")
             await keepers.ended(files.lock)
@@ -147,12 +160,15 @@ class Commands:
                 next_step="See the agent's log, then ask again.",
             )
         await strays.kill(files.home)
+        result = await asyncio.to_thread(files.result)
+        if (outcome := files.outcome()) is not None:
+            return outcome  # of another object over the same directory, which was quicker
         outcome = Outcome(
             revision=wanted.revision,
             release=wanted.release,
             command=_digest(wanted),
             at=time.time(),
-            result=await asyncio.to_thread(files.result),
+            result=result,
         )
         records.write(files.end, outcome)
         await reached("agent.command.after")

@@ -118,16 +118,26 @@ class Instances:
         await reached("agent.stop.after")
 
     async def set_admission(
-        self, scope: str, revision: str, index: int, admission: Admission
+        self,
+        scope: str,
+        revision: str,
+        index: int,
+        admission: Admission,
+        meant: wire.InstanceWanted | None = None,
     ) -> Instance | None:
         """Write down whether an instance gets requests; telling the router is left to the caller.
+
+        Args:
+            meant: Only if it still has that specification.
 
         Returns:
             The instance as it was before, or None if it is not wanted.
         """
         async with self._locks[f"{scope}/{revision}/{index}"]:
             found = self.one(scope, revision, index)
-            if found is not None and found.admission != admission:
+            if found is None or meant not in (None, found.record.wanted):
+                return None
+            if found.admission != admission:
                 admit(found.directory, admission)
             return found
 

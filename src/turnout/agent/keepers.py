@@ -67,6 +67,9 @@ async def start(spec: Path, errors: Path, deadline: float = 20.0) -> None:
     answer = await asyncio.to_thread(_first_word, child.stdout.fileno(), deadline)
     child.stdout.close()
     if answer != b"kept\n" and holder(spec.parent / "keeper.lock") is None:
+        # One that is only slow must not begin after its caller was told that it failed.
+        child.kill()
+        await asyncio.to_thread(child.wait)
         raise Failed(
             "An instance cannot be started",
             subject=str(spec.parent),

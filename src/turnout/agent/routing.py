@@ -14,7 +14,7 @@ from turnout.agent.instances import Instances
 from turnout.agent.paths import Layout
 from turnout.agent.places import Origin, addresses, draining
 from turnout.agent.trees import Trees
-from turnout.base.errors import InvalidInput, NotFound, TurnoutError
+from turnout.base.errors import InvalidInput, NotFound
 from turnout.base.failpoints import reached
 from turnout.routers.port import Applied, Backend, HeaderRule, Router, Site
 from turnout.wire import agent as wire
@@ -119,7 +119,8 @@ class Routing:
             await reached(f"agent.{kind}.inside")
             sites = self._sites()
             applied = await self._router.apply(sites)
-        except (TurnoutError, asyncio.CancelledError):
+        except BaseException:
+            # Whatever it was, a full disk too: what was refused must not be made so later.
             _write(path, before)
             raise
         self._told = sites

@@ -136,4 +136,6 @@ class Upkeep:
                 await asyncio.sleep(pause)
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(sooner(), pause)
+                    # Not wait_for, which before Python 3.12 can swallow a cancellation.
+                    async with asyncio.timeout(pause):
+                        await sooner()

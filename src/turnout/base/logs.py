@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -23,6 +23,7 @@ REDACTED = "[redacted]"
 
 _FILE_BYTES = 10 << 20
 _FILES_KEPT = 4
+_SHORTEST_SECRET = 6
 
 _SECRET_NAME = re.compile(
     r"token|secret|passw|authori[sz]ation|cookie|credential|session|^code$|(^|[_-])key$", re.I
@@ -123,9 +124,24 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: _clean(name, value) for name, value in event.items()}
 
 
-def scrub(text: str) -> str:
-    """Return *text* with everything that looks like a secret replaced."""
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return *text* with everything that looks like a secret, and all *secrets*, replaced."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
     return _SECRET_TEXT.sub(REDACTED, text)
+
+
+def secret_values(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of variables that are secret by their name, the longest first.
+
+    What is too short would be found in words that are none.
+    """
+    found = {
+        value
+        for name, value in variables.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
+    }
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _clean(name: str, value: Any) -> Any:

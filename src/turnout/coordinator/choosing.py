@@ -223,6 +223,12 @@ def _live_at(ctx: Context, record: ScopeRecord, at: datetime) -> Target:
             why="without one nobody can tell which moment is meant",
             next_step=f"Write {at.isoformat()}Z for UTC, or the offset of your zone behind it.",
         )
+    if at.year < 1970:
+        raise InvalidInput(
+            "That moment is before all of this",
+            subject=at.isoformat(),
+            next_step="Name a moment at which something was live.",
+        )
     if at > clock.now():
         raise InvalidInput(
             "That moment is in the future",

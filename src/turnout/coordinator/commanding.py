@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from turnout.base.errors import Failed
 from turnout.coordinator.looks import Desk, Look
+from turnout.coordinator.verifying import LINES_TOLD, LONGEST_LINE
 from turnout.wire import agent as wire
 from turnout.wire.rollout import CommandSpec
 
 Runner = Callable[[str, tuple[str, ...], float], Awaitable[wire.CommandResult]]
 _SPARE_S = 30.0
-_LINES_TOLD = 5
 
 
 async def look(desk: Desk) -> Look:
@@ -38,7 +38,8 @@ async def run(desk: Desk, name: str, command: Sequence[str], timeout: float) -> 
     found = await _once(desk, host, f"{desk.job.id}-{desk.position}", command, timeout)
     if found.exit_code == 0 and not found.timed_out:
         return found
-    words = " / ".join(line.strip() for line in found.tail[-_LINES_TOLD:] if line.strip())
+    lines = (line.strip()[:LONGEST_LINE] for line in found.tail[-LINES_TOLD:])
+    words = " / ".join(line for line in lines if line)
     how = "took too long" if found.timed_out else f"ended with {found.exit_code}"
     raise Failed(
         f"The command '{name}' {how}",

@@ -59,6 +59,8 @@ class Context:
     series: Series
     alarms: dict[str, asyncio.Event] = field(default_factory=dict)
     """Deployment to the event that ends its running step at once."""
+    bells: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Deployment to the event that makes its running step look at once what somebody asked."""
     tidying: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )
@@ -76,6 +78,10 @@ class Context:
     def alarm(self, deployment: str) -> asyncio.Event:
         """Return the event of a deployment, made when first asked for."""
         return self.alarms.setdefault(deployment, asyncio.Event())
+
+    def bell(self, deployment: str) -> asyncio.Event:
+        """Return the bell of a deployment, made when first asked for; who hears it clears it."""
+        return self.bells.setdefault(deployment, asyncio.Event())
 
 
 def domains_of(project: str, environment: str, intent: Intent) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ async def finish(
     why = _reason(problem) if problem else ""
     log.info("deployment.ended", deployment=deployment, status=status.value, why=why)
     ctx.alarms.pop(deployment, None)
+    ctx.bells.pop(deployment, None)
 
 
 def finish_in(

@@ -17,6 +17,7 @@ from turnout.coordinator.job import Job, job_of
 from turnout.coordinator.points import Point, thinned
 from turnout.coordinator.tables import decisions, evidence, holds
 from turnout.domain.steps import Plan, plan_from_json
+from turnout.monitoring.sources.asking import shown
 from turnout.monitoring.ticks import Arm
 from turnout.wire.evidence import (
     Decision,
@@ -61,7 +62,7 @@ async def evidence_of(ctx: Context, deployment: str, points: int = 300) -> Evide
         points=shown,
         decisions=tuple(decided),
         verdict=_last(states),
-        policy=job.intent.rollout.analysis.model_dump(mode="json"),
+        policy=_policy(job.intent.rollout.analysis),
     )
 
 
@@ -123,6 +124,15 @@ def _read(
             if state and "judge" in state
         }
     return row, seen, decided, states
+
+
+def _policy(spec: AnalysisSpec) -> dict[str, Any]:
+    """Return an analysis as it may be shown: of an address that may hold a secret only the host."""
+    document = spec.model_dump(mode="json")
+    for metric in document["metrics"]:
+        if metric["url"] is not None:
+            metric["url"] = shown(metric["url"])
+    return document
 
 
 def _plan(row: Mapping[str, Any]) -> Plan | None:

@@ -144,7 +144,9 @@ async def _approved(desk: Desk, observer: Observer, seen: Seen) -> Look | None:
         raise await call_off(desk, observer, seen.reason)
     since = datetime.fromisoformat(observer.state["since"])
     until = since + timedelta(seconds=float(desk.args["max_seconds"]))
-    found = await gates.look_for_approval(desk, f"{desk.args['weight']} %", since, until)
+    weight = desk.args["weight"]
+    name = f"more than {weight} %" if weight else "the first traffic"
+    found = await gates.look_for_approval(desk, name, since, until)
     if found.done:
         await observer.keep()
         return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,11 +60,13 @@ async def ask(
     }
     try:
         async with (
+            # All of it: a server that sends its headers one by one would hold up a hold for hours.
+            asyncio.timeout(TIMEOUT_S),
             httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client,
             client.stream("POST", url, json=document) as response,
         ):
             status = response.status_code
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
         # Its address may hold a secret of the user's, so it is not repeated.
         raise Unreachable(
             "A webhook does not answer", subject=hook, why=type(error).__name__
@@ -74,11 +77,7 @@ async def ask(
 
 async def fire(desk: Desk, kinds: Collection[Hook], facts: dict[str, Any]) -> None:
     """Tell the webhooks of some kinds; what they say, or that they are silent, decides nothing."""
-    for gate in of_kind(desk.job, kinds):
-        try:
-            await ask(str(gate.url), gate.hook, desk.job, desk.digest, facts)
-        except Unreachable as error:
-            log.warning("hook.silent", name=gate.name, hook=gate.hook, why=str(error))
+    await _all_say(desk, of_kind(desk.job, kinds), facts)
 
 
 async def wants_back(desk: Desk, state: dict[str, Any]) -> str:
@@ -96,15 +95,23 @@ async def wants_back(desk: Desk, state: dict[str, Any]) -> str:
     if not gates or now - state.get("hooks_asked", 0.0) < ASK_EVERY_S:
         return ""
     state["hooks_asked"] = now
-    for gate in gates:
+    said_yes = await _all_say(desk, gates)
+    return next((gate.name for gate, yes in zip(gates, said_yes, strict=True) if yes), "")
+
+
+async def _all_say(
+    desk: Desk, gates: Sequence[GateSpec], facts: dict[str, Any] | None = None
+) -> list[bool]:
+    """Return what each of *gates* says; all at once, for the traffic is not judged meanwhile."""
+
+    async def one(gate: GateSpec) -> bool:
         try:
-            answer = await ask(str(gate.url), gate.hook, desk.job, desk.digest)
+            return (await ask(str(gate.url), gate.hook, desk.job, desk.digest, facts)).yes
         except Unreachable as error:
             log.warning("hook.silent", name=gate.name, hook=gate.hook, why=str(error))
-            continue
-        if answer.yes:
-            return gate.name
-    return ""
+            return False
+
+    return await asyncio.gather(*(one(gate) for gate in gates))
 
 
 def of_kind(job: Job, kinds: Collection[Hook]) -> list[GateSpec]:

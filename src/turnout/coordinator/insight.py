@@ -29,6 +29,8 @@ class Insight(Reader):
         self._exposition = Exposition(
             lambda: ctx.fleet.names, ctx.series, ctx.ledger.database, turnout.__version__
         )
+        # One at a time: a day of evidence takes minutes, and the threads are everybody's.
+        self._replaying = asyncio.Lock()
 
     async def traffic_history(
         self,
@@ -79,7 +81,8 @@ class Insight(Reader):
             NotFound: There is none of that name.
             Conflict: It has judged nothing.
         """
-        return await evidence.replay(self._ctx, deployment, policy)
+        async with self._replaying:
+            return await evidence.replay(self._ctx, deployment, policy)
 
     async def metrics_text(self, accept: str = "") -> tuple[bytes, str]:
         """Return everything that is counted for Prometheus, and its media type.

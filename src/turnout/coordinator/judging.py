@@ -27,6 +27,15 @@ Past = dict[str, Any]
 Judged = dict[str, Any]
 
 
+def check(spec: AnalysisSpec) -> None:
+    """Check that an analysis can judge, before anything depends on it.
+
+    Raises:
+        InvalidInput: A limit cannot be, or two measures share a name.
+    """
+    analysis.policy_from_json(spec.model_dump(mode="json"))
+
+
 def begin(
     job: Job, args: Mapping[str, Any], past: Past | None, spec: AnalysisSpec | None = None
 ) -> Judged:

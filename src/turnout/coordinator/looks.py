@@ -47,6 +47,11 @@ class Desk:
         """Set when somebody wants something of this deployment."""
         return self.ctx.alarm(self.job.id)
 
+    @property
+    def bell(self) -> asyncio.Event:
+        """Set when somebody has asked something that a second's wait would only delay."""
+        return self.ctx.bell(self.job.id)
+
     async def row(self) -> Mapping[str, Any]:
         """Return the deployment's row as it is now."""
         return await asyncio.to_thread(self.ctx.ledger.row, self.job.id)

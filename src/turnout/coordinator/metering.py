@@ -58,6 +58,8 @@ class Meters:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for source in self._sources.values():
+            await source.collect(())
 
     def _due(self, spec: MetricSpec) -> float:
         kept = self._state.setdefault("meters", {}).get(spec.name)
@@ -75,8 +77,9 @@ class Meters:
             found = await source.resume(Measurement.from_json(kept["measurement"]))
         else:
             count += 1
-            job = self._desk.job.id
-            found = await source.run(f"{job}-{self._desk.position}-{spec.name}-{count}")
+            # By its place, for a metric's name may be longer than a host takes.
+            place = f"{self._desk.position}-{self._specs.index(spec)}"
+            found = await source.run(f"{self._desk.job.id}-{place}-{count}")
         self._state["meters"][spec.name] = {"count": count, "measurement": found.to_json()}
         return found
 

@@ -102,15 +102,18 @@ class Observer:
         return 60.0 * sum(recent) / len(recent) if recent else 0.0
 
     async def next(self) -> Seen:
-        """Wait for the next second, judge it, and return what was seen so far."""
-        second = await self._second()
+        """Wait for the next second, judge it, and return what was seen so far.
+
+        When somebody asks something meanwhile, return at once; the second is judged later.
+        """
+        second, called = await self._second()
         row = await self._desk.row()
         self.interrupted = row["control"] != "go" or self._desk.alarm.is_set()
         self.promoted_by = row["promoted_by"]
         now = clock.monotonic()
         self.state["elapsed"] += now - self._moment
         self._moment = now
-        if not self.interrupted:
+        if not self.interrupted and not called:
             await self._judge(second)
         return Seen(
             elapsed=self.state["elapsed"],
@@ -133,20 +136,25 @@ class Observer:
         self._kept = clock.monotonic()
         await asyncio.to_thread(self._desk.book.keep, self.state, points)
 
-    async def _second(self) -> SecondOf | None:
-        """Return the next second; None if none came, or somebody wants something."""
+    async def _second(self) -> tuple[SecondOf | None, bool]:
+        """Return the next second, None if none came; and whether somebody asks something."""
         if not self._seconds.empty():
-            return self._seconds.get_nowait()
+            return self._seconds.get_nowait(), False
+        bell = self._desk.bell
         coming = asyncio.ensure_future(self._seconds.get())
-        alarm = asyncio.ensure_future(self._desk.alarm.wait())
+        others = [asyncio.ensure_future(one.wait()) for one in (self._desk.alarm, bell)]
         try:
             await asyncio.wait(
-                {coming, alarm}, timeout=SILENCE_S, return_when=asyncio.FIRST_COMPLETED
+                {coming, *others}, timeout=SILENCE_S, return_when=asyncio.FIRST_COMPLETED
             )
-            return coming.result() if coming.done() else None
+            if coming.done():
+                return coming.result(), False
+            called = bell.is_set()
+            bell.clear()
+            return None, called
         finally:
-            coming.cancel()
-            alarm.cancel()
+            for one in (coming, *others):
+                one.cancel()
 
     async def _judge(self, second: SecondOf | None) -> None:
         args, state = self._desk.args, self.state

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout import strategies
 from turnout.base.errors import InvalidInput, NotFound, TurnoutError, Unreachable
-from turnout.coordinator import choosing, drilling, oflate
+from turnout.coordinator import choosing, drilling, judging, oflate
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, job_of
 from turnout.coordinator.standing import ScopeRecord, read_scope, revision_of
@@ -24,9 +24,11 @@ async def plan_deployment(ctx: Context, release: str, intent: Intent) -> Plan:
     """Return the steps that a deployment would run now.
 
     Raises:
-        InvalidInput: The release is not there, or the strategy is not known.
+        InvalidInput: The release is not there, the strategy is not known, or its analysis cannot
+            judge.
         Unreachable: A host does not answer.
     """
+    judging.check(intent.rollout.analysis)
     record, _ = await asyncio.gather(
         scope_or_empty(ctx, intent.project, intent.environment),
         asyncio.to_thread(_demand_release, ctx, intent.project, release),

@@ -244,6 +244,7 @@ class Coordinator(Insight):
         if effect.cut_off:
             self._ctx.alarm(deployment).set()
         if effect.wake:
+            self._ctx.bell(deployment).set()
             await self._engine.send(deployment, CONTROL, {"verb": verb})
 
     async def _again(self, row: Row, by: str) -> DeploymentDocument:

@@ -19,7 +19,9 @@ from turnout.coordinator import costing, judging, standing
 from turnout.coordinator.context import Context
 from turnout.coordinator.standing import ScopeRecord
 from turnout.coordinator.tables import deployments, history, scopes
+from turnout.domain.phases import Kind
 from turnout.domain.steps import plan_from_json
+from turnout.domain.transitions import ENDED
 from turnout.wire.api import Cause
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,9 @@ LOOK_S = 1.0
 LONGEST = timedelta(days=7)
 CRASHES = 3
 """So many restarts of a release's instances while it is watched are a crash loop."""
+
+_CAUSES: tuple[Cause, ...] = ("verdict", "slo", "crash-loop")
+"""What makes a watched release go back."""
 
 GoBack = Callable[[ScopeRecord, str, Cause], Awaitable[None]]
 """Starts a rollback of a scope for a reason of a kind."""
@@ -81,7 +86,9 @@ class Watcher:
         project, environment, _live = key
         try:
             record = await asyncio.to_thread(self._read, project, environment)
-            if record is not None and record.live is not None and record.live_since is not None:
+            if record is None or record.live is None or record.live_since is None:
+                return
+            if not await asyncio.to_thread(self._tried, record):
                 await self._watch(record, record.live_since)
         except TurnoutError as error:
             log.warning("watching.ended", scope=f"{project}/{environment}", why=str(error))
@@ -142,6 +149,23 @@ class Watcher:
                 # Somebody has to look at it: say that there is no way back by itself, and why.
                 await asyncio.to_thread(self._tell, record, reason, str(error))
                 raise
+
+    def _tried(self, record: ScopeRecord) -> bool:
+        """Return whether going back from what is live was tried already and failed.
+
+        It would fail again, and again, and each try is before the deployment that mends it.
+        """
+        table = deployments.c
+        query = sa.select(table.id).where(
+            (table.project == record.project)
+            & (table.environment == record.environment)
+            & (table.kind == Kind.ROLLBACK.value)
+            & table.cause.in_(_CAUSES)
+            & table.status.in_([status.value for status in ENDED])
+            & (table.created_at >= record.live_since)
+        )
+        with self._ctx.ledger.database.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def _irreversible(self, record: ScopeRecord) -> str:
         """Return the title of the step that forbids going back by itself, if there is one."""

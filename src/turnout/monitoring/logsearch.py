@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 _TAIL = 5000
 _MOST_SCANNED = 500_000
 """Lines of one search over all places."""
+_MOST_CHARS = 64 << 20
+"""Characters of one search's older lines over all places; those that are found are kept."""
 _OLDEST = "0.0.0"
 """A cursor before the first line of every instance."""
 _AT_ONCE = 4
@@ -104,6 +106,14 @@ class Found:
     silent: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Share:
+    """How much of one place is looked at behind its newest lines."""
+
+    lines: int
+    chars: int
+
+
 Reader = Callable[[Place, LogsWanted], Awaitable[LogPage]]
 
 
@@ -124,7 +134,8 @@ async def search(
     pattern = compiled(query.pattern) if query.pattern else None
     chosen = [place for place in places if concerns(query, place)]
     end = clock.monotonic() + deadline
-    share = max(_TAIL, _MOST_SCANNED // max(1, len(chosen)))
+    many = max(1, len(chosen))
+    share = _Share(max(_TAIL, _MOST_SCANNED // many), _MOST_CHARS // many)
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one(place: Place) -> Found:
@@ -194,27 +205,29 @@ def matches(query: Query, line: LogLine, pattern: Pattern | None) -> bool:
 
 
 async def _in_place(
-    place: Place, query: Query, pattern: Pattern | None, read: Reader, end: float, share: int
+    place: Place, query: Query, pattern: Pattern | None, read: Reader, end: float, share: _Share
 ) -> Found:
     wanted = LogsWanted(scope=place.scope, revision=place.revision, tail=_TAIL)
     older: deque[Hit] = deque(maxlen=max(1, query.limit))
     newest: list[Hit] = []
-    scanned = 0
+    scanned = chars = 0
     try:
         async with asyncio.timeout(max(0.1, end - clock.monotonic())):
             tail = (await read(place, wanted)).lines
             scanned += len(tail)
-            newest = _hits(place, query, pattern, tail)
+            # In a thread: a page of long lines takes half a second.
+            newest = await asyncio.to_thread(_hits, place, query, pattern, tail)
             edge = tail[0].at if tail else 0.0
             whole = len(tail) < _TAIL or (query.since is not None and edge < query.since)
             if whole or len(newest) >= query.limit:
                 return Found(tuple(newest[-query.limit :]), scanned, whole)
             cursor = _OLDEST
-            while scanned < share:
+            while scanned < share.lines and chars < share.chars:
                 page = await read(place, wanted.model_copy(update={"cursor": cursor}))
                 before = [line for line in page.lines if line.at < edge]
                 scanned += len(page.lines)
-                older += _hits(place, query, pattern, before)
+                chars += sum(len(line.text) for line in page.lines)
+                older += await asyncio.to_thread(_hits, place, query, pattern, before)
                 # Instances are paged side by side, so the time of all has come when none is left.
                 if page.cursor == cursor or (page.lines and not before) or not page.lines:
                     whole = True

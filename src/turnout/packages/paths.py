@@ -49,7 +49,8 @@ def check_paths(paths: Sequence[str], limits: Limits) -> None:
     for suffix in RESERVED:
         if suffix in joined:
             for path in paths:
-                if path.endswith(suffix):
+                # Of directories too: one would stand where a file of ours is to be.
+                if f"{suffix}/" in f"{path}/":
                     _refuse(path, f"names that end in {suffix} are kept for Turnout's own files")
     _check_order(encoded)
     _check_parents(paths)

@@ -103,7 +103,7 @@ def view(
     possible = actions(detail, environment)
     ways = detail.waiting_for.ways_out if detail.waiting_for else ()
     ways_out = tuple(one for one in possible if one.verb in ways and not one.why_not)
-    problem = detail.problem or {}
+    next_step = str((detail.problem or {}).get("next_step", ""))
     return DeploymentView(
         id=detail.id,
         kind="Rehearsal" if detail.drill else detail.kind.capitalize(),
@@ -125,7 +125,8 @@ def view(
         release_url=web_address(detail.release_url),
         phase=(detail.phase or "").replace(".", ": "),
         reason=detail.reason,
-        next_step=str(problem.get("next_step", "")),
+        # A reason often ends with it already.
+        next_step="" if next_step in detail.reason else next_step,
         waiting=_waiting(detail.waiting_for, ways_out, now) if detail.waiting_for else None,
         weight=candidate_weight(detail),
         split=segments(detail.split),

@@ -87,7 +87,7 @@ class DeploymentPages:
         """Show again what changes with a deployment's events."""
         detail = await self._coordinator.show(request.path_params["id"])
         view = views.view(detail, await self._environment(detail), clock.now())
-        return self._shell.fragment("fragments/deployment.html", d=view)
+        return self._shell.fragment("fragments/deployment.html", d=view, e=None)
 
     async def evidence(self, request: Request, _account: Account) -> Response:
         """Show a deployment's evidence again."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from turnout.domain.phases import Kind, phases_of
+from turnout.domain.transitions import ENDED, Status
 from turnout.web.words import Tone, duration, number, say, tone
 from turnout.wire.api import DeploymentDetail, PhaseDocument, StepDocument
 
@@ -22,6 +23,7 @@ _SYMBOLS = {
     "undoing": "↶",
     "undone": "↺",
     "undo_failed": "✕",
+    "stopped": "■",
 }
 
 
@@ -64,6 +66,7 @@ class PhaseView:
     symbol: str
     took: str
     done: int
+    undone: int
     steps: tuple[StepView, ...]
     is_open: bool
     undoing: bool
@@ -97,6 +100,7 @@ def _phase(
         symbol=_SYMBOLS[document.status],
         took=_took(document.started_at, document.finished_at, now),
         done=sum(step.status == "done" for step in mine),
+        undone=sum(step.status == "undone" for step in mine),
         steps=mine,
         is_open=document.status in ("running", "failed")
         or any(step.tone in ("bad", "wait") for step in mine)
@@ -107,28 +111,32 @@ def _phase(
 
 
 def _steps(detail: DeploymentDetail, now: datetime) -> list[tuple[str, StepView]]:
-    return [
-        (
-            step.phase,
-            StepView(
-                number=step.index + 1,
-                title=step.title,
-                action=step.action,
-                host=step.host or "",
-                status=say(step.status),
-                tone=tone(step.status),
-                symbol=_SYMBOLS[step.status],
-                took=_took(step.started_at, step.finished_at, now),
-                again=_again(step),
-                error=step.error,
-                undo=step.undo or "",
-                irreversible=step.irreversible,
-                facts=tuple(_facts(step.result.items()))[:_MOST_FACTS],
-                line_before=step.index == detail.no_return_at,
-            ),
-        )
-        for step in detail.steps
-    ]
+    over = Status(detail.status) in ENDED
+    return [(step.phase, _step(step, detail.no_return_at, now, over)) for step in detail.steps]
+
+
+def _step(step: StepDocument, no_return_at: int | None, now: datetime, over: bool) -> StepView:
+    # One that had nothing to take back is left as it was when somebody called it off.
+    stopped = over and step.status == "running"
+    status = "stopped" if stopped else step.status
+    # Of one that was taken back only the end of that is known.
+    timed = not stopped and step.status != "undone"
+    return StepView(
+        number=step.index + 1,
+        title=step.title,
+        action=step.action,
+        host=step.host or "",
+        status=say(status),
+        tone=tone(status),
+        symbol=_SYMBOLS[status],
+        took=_took(step.started_at, step.finished_at, now) if timed else "",
+        again=_again(step),
+        error=step.error,
+        undo=step.undo or "",
+        irreversible=step.irreversible,
+        facts=tuple(_facts(step.result.items()))[:_MOST_FACTS],
+        line_before=step.index == no_return_at,
+    )
 
 
 def _again(step: StepDocument) -> str:

@@ -26,6 +26,7 @@ _TONES: dict[str, Tone] = {
     "undoing": "wait",
     "undone": "idle",
     "undo_failed": "bad",
+    "stopped": "idle",
     # environments
     "healthy": "good",
     "degraded": "wait",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.monitoring.analysis.analysed import ERRORS, PLAIN, bad_at, minutes, poisson
-from turnout.monitoring.analysis import dispersion
+from turnout.monitoring.analysis import counts, dispersion, settings
 from turnout.monitoring.analysis.guard import Block, Blocks
 
 BLOCKS = st.lists(
@@ -102,7 +102,12 @@ def test_rates_that_move_by_the_minute_alarm_the_plain_test_alone() -> None:
     assert alarms[ERRORS] <= 2
 
 
-def _slow(counted: list[tuple[int, int]], plain: float) -> float:
+def _slow(counted: list[tuple[int, int]]) -> float:
+    logs = counts.start(settings.WORSE)
+    for place, (ours, theirs) in enumerate(counted):
+        logs = counts.worse(logs, (600, ours), (600, theirs), 0.01, 0.0, 60.0 * place)
+    plain = counts.mixed(logs, settings.WORSE)
+    assert plain > math.log(100)
     blocks = [Block((600, ours), (600, theirs)) for ours, theirs in counted]
     kept = Blocks(closed=tuple(blocks[:-1]), open=blocks[-1], place=len(blocks) - 1)
     return dispersion.guarded(plain, kept, 60.0 * len(blocks), latency=True, allowed=1.0)
@@ -110,17 +115,17 @@ def _slow(counted: list[tuple[int, int]], plain: float) -> float:
 
 def test_one_drift_of_latency_is_one_observation_however_many_requests_it_has() -> None:
     drift = [(15, 6)] * 5
-    assert _slow(drift, 15.0) < math.log(100)
-    assert _slow([(10 * ours, 10 * theirs) for ours, theirs in drift], 150.0) < math.log(100)
+    assert _slow(drift) < math.log(100)
+    assert _slow([(10 * ours, 10 * theirs) for ours, theirs in drift]) < math.log(100)
 
 
 def test_slowness_that_stays_is_no_drift() -> None:
-    assert _slow([(18, 6)] * 25, 75.0) > math.log(100)
+    assert _slow([(18, 6)] * 25) > math.log(100)
 
 
 def test_what_is_many_times_slower_is_found_at_once() -> None:
-    assert _slow([(100, 6)], 60.0) >= math.log(100)
+    assert _slow([(140, 6)]) >= math.log(100)
 
 
 def test_what_is_many_times_slower_is_found_at_once_later_too() -> None:
-    assert _slow([(6, 6)] * 20 + [(400, 6)], 270.0) >= math.log(100)
+    assert _slow([(6, 6)] * 20 + [(550, 6)]) >= math.log(100)

@@ -68,7 +68,7 @@ def state_from_json(document: Mapping[str, Any]) -> State:
 def _rate(entry: Mapping[str, Any]) -> rates.Rate:
     logs = {
         name: tuple(float(log) for log in entry[name])
-        for name in ("worse", "better", "above", "below")
+        for name in ("worse", "better", "alone", "above", "below")
     }
     return rates.Rate(
         lines=rates.Lines(**entry["lines"]),

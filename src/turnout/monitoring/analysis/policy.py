@@ -18,6 +18,8 @@ WITHIN_LATENCY = 0.2
 BETA = 0.05
 """How often *good* may be said of a release that is worse than the tolerance."""
 
+_LEAST_SHARE = 1e-9
+"""What is smaller is no share that anybody means, and its square is lost in a float."""
 _QUANTILES = {f"latency_p{share}": share / 100 for share in (50, 75, 90, 95, 99)}
 
 
@@ -163,8 +165,11 @@ def _check(policy: Policy) -> None:
     if len(set(names)) != len(names):
         raise InvalidInput("Two measures of the analysis have the same name")
     shares = (policy.alpha, policy.beta, policy.split_alpha)
-    if not all(0 < share < 1 for share in shares) or policy.min_requests < 1:
-        raise InvalidInput("The analysis needs error shares between 0 and 1, and some requests")
+    if not all(_LEAST_SHARE <= share < 1 for share in shares) or policy.min_requests < 1:
+        raise InvalidInput(
+            "The analysis needs error shares between 0 and 1, and some requests",
+            why=f"a share of errors is at least {_LEAST_SHARE:g}",
+        )
     for measure in policy.measures:
         limits = (measure.max_increase, measure.max, measure.min, measure.within, measure.weight)
         if measure.kind not in ("errors", "latency", "value") or not all(

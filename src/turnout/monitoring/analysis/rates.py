@@ -7,13 +7,18 @@ that much longer, the first share is at most the second, and the test of :mod:`c
 as it stands.  (The test holds for any line; that it is the quantile, estimated ever better, is
 what Howard and Ramdas do in "Sequential estimation of quantiles", Bernoulli 28, 2022.)  Bounds
 of a histogram are rounded so that the test can only get more careful.
+
+Where a service is steady, nothing is beyond these lines in either arm, and comparing them says
+nothing.  So *good* has a second bet: if the candidate's quantile were beyond what is tolerated,
+more than ``1 - quantile`` of its answers would be slower than the tolerated multiple of the
+least that the control's quantile can be, to the width of a bucket.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from turnout.monitoring.analysis import counts, guard, settings
+from turnout.monitoring.analysis import bands, counts, guard, settings
 from turnout.monitoring.analysis.policy import Measure
 from turnout.monitoring.analysis.ticks import (
     ArmCounts,
@@ -34,6 +39,8 @@ class Lines:
         control: For the control.
         worse: For the candidate, in the test that it is worse.
         better: For the candidate, in the test that it is not.
+        alone: For the candidate, in the test that its own share of slow answers is too small
+            for that.
         above: For the candidate against its absolute limit, in the test that it exceeds it.
         below: Likewise, in the test that it does not.
     """
@@ -41,6 +48,7 @@ class Lines:
     control: float | None = None
     worse: float | None = None
     better: float | None = None
+    alone: float | None = None
     above: float | None = None
     below: float | None = None
 
@@ -56,6 +64,7 @@ class Chunk:
     """The control's errors or slow requests."""
     worse: int = 0
     better: int = 0
+    alone: int = 0
     above: int = 0
     below: int = 0
 
@@ -69,6 +78,7 @@ class Rate:
         chunk: What has not been bet on yet.
         worse: Log e against "no worse than allowed".
         better: Log e against "at least as much worse as is tolerated".
+        alone: Of a latency, log e against the same from the candidate's answers alone.
         above: Log e against "within the absolute limit".
         below: Log e against "beyond the absolute limit".
         blocks: Counts by minute, for the dispersion guard.
@@ -80,6 +90,7 @@ class Rate:
     chunk: Chunk = Chunk()
     worse: counts.Logs = field(default_factory=lambda: counts.start(settings.WORSE))
     better: counts.Logs = field(default_factory=lambda: counts.start(settings.BETTER))
+    alone: counts.Logs = field(default_factory=lambda: counts.start(settings.BETTER))
     above: counts.Logs = field(default_factory=lambda: counts.start(settings.WORSE))
     below: counts.Logs = field(default_factory=lambda: counts.start(settings.BETTER))
     blocks: guard.Blocks = field(default_factory=guard.Blocks)
@@ -104,7 +115,10 @@ def log_fine(measure: Measure, rate: Rate) -> float:
     """Return log e against "harm beyond the tolerance", not guarded: the least over the limits."""
     found = []
     if measure.max_increase is not None:
-        found.append(counts.mixed(rate.better, settings.BETTER))
+        logs = [counts.mixed(rate.better, settings.BETTER)]
+        if measure.kind == "latency":
+            logs.append(counts.mixed(rate.alone, settings.BETTER))
+        found.append(counts.log_mean(logs))
     if measure.max is not None:
         found.append(counts.mixed(rate.below, settings.BETTER))
     return min(found)
@@ -162,13 +176,28 @@ def draw(measure: Measure, control: ArmCounts, bounds: Histogram) -> Lines:
         line = quantile(control, measure.quantile)
     if line is None or measure.max_increase is None:
         return Lines(above=above, below=below)
+    least = _least(measure, control)
     return Lines(
         control=line,
         worse=bound_at_least(bounds, line * (1 + measure.max_increase)),
         better=bound_at_most(bounds, line * (1 + measure.within)),
+        alone=None if least is None else bound_at_most(bounds, least * (1 + measure.within)),
         above=above,
         below=below,
     )
+
+
+def _least(measure: Measure, control: ArmCounts) -> float | None:
+    """Return the bound of the lowest bucket that the control's quantile can be in.
+
+    None while little is known of it: a line far under it would lose the bet for ever.
+    """
+    low, high = bands.quantile(control, measure.quantile, settings.LEAST_ALPHA)
+    if high is None:
+        return None
+    if low is None:
+        return high if high == control.latency[0][0] else None
+    return next((bound for bound, _ in control.latency if bound > low), None)
 
 
 def _count(measure: Measure, lines: Lines, chunk: Chunk, tick: Tick) -> Chunk:
@@ -183,6 +212,7 @@ def _count(measure: Measure, lines: Lines, chunk: Chunk, tick: Tick) -> Chunk:
             other.errors,
             arm.errors,
             arm.errors,
+            0,
             arm.errors,
             arm.errors,
         )
@@ -194,6 +224,7 @@ def _count(measure: Measure, lines: Lines, chunk: Chunk, tick: Tick) -> Chunk:
             _slower(other, lines.control),
             _slower(arm, lines.worse),
             _slower(arm, lines.better),
+            _slower(arm, lines.alone),
             _slower(arm, lines.above),
             _slower(arm, lines.below),
         )
@@ -204,6 +235,7 @@ def _count(measure: Measure, lines: Lines, chunk: Chunk, tick: Tick) -> Chunk:
         chunk.hits + found.hits,
         chunk.worse + found.worse,
         chunk.better + found.better,
+        chunk.alone + found.alone,
         chunk.above + found.above,
         chunk.below + found.below,
     )
@@ -218,6 +250,7 @@ def _bet(measure: Measure, rate: Rate, at: float, begin: float, control: ArmCoun
     chunk, lines, errors = rate.chunk, rate.lines, measure.kind == "errors"
     other = (chunk.control, chunk.hits)
     worse, better, above, below = rate.worse, rate.better, rate.above, rate.below
+    alone = rate.alone
     if measure.max_increase is not None:
         # A latency's margin is in its lines; an error rate's is added to the rate.
         base = base_rate(control) if errors else 1 - measure.quantile
@@ -227,6 +260,8 @@ def _bet(measure: Measure, rate: Rate, at: float, begin: float, control: ArmCoun
         if errors or lines.better is not None:
             margin = measure.within if errors else 0.0
             better = counts.no_worse(better, (chunk.candidate, chunk.better), other, base, margin)
+        if lines.alone is not None:
+            alone = counts.below(alone, (chunk.candidate, chunk.alone), 1 - measure.quantile)
     if measure.max is not None:
         limit = measure.max if errors else 1 - measure.quantile
         if errors or lines.above is not None:
@@ -239,7 +274,14 @@ def _bet(measure: Measure, rate: Rate, at: float, begin: float, control: ArmCoun
         compared = other if measure.max_increase is not None else (0, 0)
         blocks = blocks.add(age, (chunk.candidate, hits), compared)
     rate = replace(
-        rate, chunk=Chunk(), worse=worse, better=better, above=above, below=below, blocks=blocks
+        rate,
+        chunk=Chunk(),
+        worse=worse,
+        better=better,
+        alone=alone,
+        above=above,
+        below=below,
+        blocks=blocks,
     )
     log = log_harm(measure, rate)
     return replace(rate, peak=log, peak_at=at) if log > rate.peak else rate

@@ -44,7 +44,7 @@ KNOWN_BLOCKS = 4
 what a late alarm costs against a wrong one.  From then on calm arms speak for themselves ..."""
 KNOWN_ODDS = 6.0
 """... and the odds are multiplied by this, so that all of them together are even or more."""
-MOVES_LATENCY = (Move(1, 1.0, 0.5), Move(4, 1.0, 0.5), Move(4, 2.5, 0.5), Move(10, 1.0, 2.0))
+MOVES_LATENCY = (Move(1, 1.0, 0.5), Move(4, 1.0, 1.0), Move(4, 2.5, 1.0), Move(10, 1.0, 4.0))
 """Latencies drift, in each instance by itself and for minutes (load, caches, garbage): what looks
 like many slow requests is then few independent observations.  Even odds or more from the start."""
 
@@ -102,6 +102,9 @@ BASE_ERRORS = 0.01
 """That first guess of an error rate."""
 TIMED_AT_LEAST = 50
 """Control requests before one of its quantiles is used as the line for the next chunk."""
+
+LEAST_ALPHA = 0.001
+"""How often the control's quantile may be under the bucket that is taken for its lowest."""
 
 SPLIT_TOLERANCE = 1.25
 """The odds of the split may differ from those asked by this factor: clients who keep their

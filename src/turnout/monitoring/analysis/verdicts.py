@@ -31,11 +31,6 @@ class Verdict:
     enough: bool = False
     sure: float = 0.0
 
-    @property
-    def not_bad(self) -> bool:
-        """Whether there was enough to see harm and none was seen."""
-        return self.enough and self.verdict in ("good", "unknown")
-
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON values: a ``wire.evidence.VerdictDocument``."""
         return {

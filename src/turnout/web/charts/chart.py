@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 
 from turnout.web.charts.scales import Scale, Tick, across, elapsed
 from turnout.wire.evidence import Decision, EvidencePoint
 
 _LEAST_APART = 0.035
 """Share of the width below which two numbers beside each other could not be read."""
+_SILENCE_S = 5.0
+"""Points are a second apart or, put together, evenly more; what is further apart was a pause."""
+_SILENCE_TIMES = 3.0
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,19 @@ class Chart:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all charts of one deployment share: the time axis and what is marked on it."""
+    """What all charts of one deployment share: the time axis and what is marked on it.
+
+    Attributes:
+        pauses: Points that come after a time in which nobody judged.
+        turns: Those, and points that begin a step, with which the evidence begins anew.
+    """
 
     time: Scale
     across: tuple[Tick, ...]
     marks: tuple[Mark, ...]
     blind: tuple[Stretch, ...]
+    pauses: frozenset[int]
+    turns: frozenset[int]
 
     def at(self, moment: datetime) -> float:
         """Return the place of a time."""
@@ -94,12 +106,28 @@ def frame(points: Sequence[EvidencePoint], decisions: Sequence[Decision]) -> Fra
     """Return the common frame of the charts; *points* must not be empty."""
     moments = [point.at.timestamp() for point in points]
     time = Scale(moments[0], max(moments[-1], moments[0] + 1))
+    pauses = _pauses(moments)
+    steps = {
+        index
+        for index, (before, after) in enumerate(pairwise(points), 1)
+        if before.step != after.step
+    }
     return Frame(
         time=time,
         across=elapsed(time.high - time.low),
         marks=_marks(time, decisions),
         blind=_blind(time, points),
+        pauses=pauses,
+        turns=pauses | steps,
     )
+
+
+def _pauses(moments: Sequence[float]) -> frozenset[int]:
+    apart = [after - before for before, after in pairwise(moments)]
+    if not apart:
+        return frozenset()
+    longest = max(_SILENCE_S, _SILENCE_TIMES * median(apart))
+    return frozenset(index for index, seconds in enumerate(apart, 1) if seconds > longest)
 
 
 def _marks(time: Scale, decisions: Sequence[Decision]) -> tuple[Mark, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 SIDE = 1000
 """The side of the square that the page stretches."""
@@ -11,13 +11,13 @@ Place = tuple[float, float]
 Maybe = tuple[float, float | None]
 
 
-def line(places: Iterable[Maybe]) -> str:
-    """Return a line through places; it breaks where there is no value.
+def line(places: Iterable[Maybe], breaks: Container[int] = ()) -> str:
+    """Return a line through places; it breaks where there is no value, and before *breaks*.
 
     A value without neighbours becomes a line of no length, which a round cap shows as a dot.
     """
     parts = []
-    for run in _runs(places):
+    for run in _runs(places, breaks):
         parts.append("M" + "L".join(_pair(place) for place in run))
         if len(run) == 1:
             parts.append("h0")
@@ -34,30 +34,32 @@ def stairs(places: Sequence[Place]) -> str:
     return "".join(parts)
 
 
-def ribbon(places: Iterable[tuple[float, float | None, float | None]]) -> str:
-    """Return the area between a lower and an upper value; it breaks where one is missing."""
+def ribbon(
+    places: Iterable[tuple[float, float | None, float | None]], breaks: Container[int] = ()
+) -> str:
+    """Return the area between a lower and an upper value; it breaks as a line does."""
     parts = []
     low: list[Place] = []
     high: list[Place] = []
-    for x, under, over in [*places, (0.0, None, None)]:
+    for index, (x, under, over) in enumerate([*places, (0.0, None, None)]):
+        if under is None or over is None or index in breaks:
+            if len(low) > 1:
+                edge = [*low, *reversed(high)]
+                parts.append("M" + "L".join(_pair(place) for place in edge) + "Z")
+            low, high = [], []
         if under is not None and over is not None:
             low.append((x, under))
             high.append((x, over))
-            continue
-        if len(low) > 1:
-            edge = [*low, *reversed(high)]
-            parts.append("M" + "L".join(_pair(place) for place in edge) + "Z")
-        low, high = [], []
     return "".join(parts)
 
 
-def _runs(places: Iterable[Maybe]) -> list[list[Place]]:
+def _runs(places: Iterable[Maybe], breaks: Container[int]) -> list[list[Place]]:
     runs: list[list[Place]] = [[]]
-    for x, y in places:
+    for index, (x, y) in enumerate(places):
+        if y is None or index in breaks:
+            runs.append([])
         if y is not None:
             runs[-1].append((x, y))
-        elif runs[-1]:
-            runs.append([])
     return [run for run in runs if run]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
+from turnout.web.charts.arms import ARMS, Arm, last, said
 from turnout.web.charts.chart import Chart, Frame, Line, Rule, frame
-from turnout.web.charts.paths import line, ribbon, stairs
+from turnout.web.charts.latency import latency
+from turnout.web.charts.paths import line, stairs
 from turnout.web.charts.scales import Scale, down, powers, quarters, rounded_up
-from turnout.web.words import number, percent, power, say
-from turnout.wire.evidence import ArmPoint, EvidenceDocument, EvidencePoint
+from turnout.web.words import percent, power, say
+from turnout.wire.evidence import EvidenceDocument, EvidencePoint
 
 _SMOOTHED = 5
 """Points that an error rate is taken over: of one second alone it is all or nothing."""
@@ -18,8 +20,6 @@ _LOWEST = -3.0
 """Decades below one that an e-value is drawn down to; of a good release it sinks without end."""
 _UNBOUND = 300.0
 _LOOKS = ("first", "second", "third", "fourth")
-
-_Arm = Callable[[EvidencePoint], ArmPoint]
 
 
 def pictures(document: EvidenceDocument) -> tuple[Chart, ...]:
@@ -30,19 +30,11 @@ def pictures(document: EvidenceDocument) -> tuple[Chart, ...]:
     drawn = [_weight(document.points, shared)]
     if any(point.candidate.requests or point.control.requests for point in document.points):
         drawn.append(_errors(document.points, shared))
-    if any(_slowest(point) is not None for point in document.points):
-        drawn.append(_latency(document.points, shared))
+    if (slow := latency(document.points, shared)) is not None:
+        drawn.append(slow)
     if any(point.log_e for point in document.points):
         drawn.append(_evidence(document, shared))
     return tuple(drawn)
-
-
-def _candidate(point: EvidencePoint) -> ArmPoint:
-    return point.candidate
-
-
-def _control(point: EvidencePoint) -> ArmPoint:
-    return point.control
 
 
 def _weight(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
@@ -65,7 +57,7 @@ def _weight(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
 
 
 def _errors(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
-    arms = [("candidate", _rates(points, _candidate)), ("control", _rates(points, _control))]
+    arms = [(name, _rates(points, arm)) for name, arm in ARMS]
     most = max((rate for _, rates in arms for rate in rates if rate is not None), default=0.0)
     scale = Scale(0, rounded_up(max(most, 0.001) * 100))
     lines = []
@@ -75,11 +67,11 @@ def _errors(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
                 (shared.at(point.at), None if rate is None else scale.at(rate * 100))
                 for point, rate in zip(points, rates, strict=True)
             ]
-            lines.append(Line(look, look, line(places), _last(rates, percent)))
+            lines.append(Line(look, look, line(places, shared.pauses), last(rates, percent)))
     return Chart(
         key="errors",
         title="Error rate",
-        summary=f"Share of answers that are server errors. {_said(lines)}",
+        summary=f"Share of answers that are server errors. {said(lines)}",
         across=shared.across,
         up=quarters(scale, "{:.3g} %"),
         lines=tuple(lines),
@@ -88,7 +80,7 @@ def _errors(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
     )
 
 
-def _rates(points: Sequence[EvidencePoint], arm: _Arm) -> list[float | None]:
+def _rates(points: Sequence[EvidencePoint], arm: Arm) -> list[float | None]:
     window: deque[tuple[int, int]] = deque(maxlen=_SMOOTHED)
     rates: list[float | None] = []
     for point in points:
@@ -100,59 +92,6 @@ def _rates(points: Sequence[EvidencePoint], arm: _Arm) -> list[float | None]:
         total = sum(requests for _, requests in window)
         rates.append(sum(errors for errors, _ in window) / total if total else None)
     return rates
-
-
-def _latency(points: Sequence[EvidencePoint], shared: Frame) -> Chart:
-    most = max((value for point in points if (value := _slowest(point)) is not None), default=1.0)
-    scale = Scale(0, rounded_up(most))
-
-    def drawn(look: str, label: str, values: list[float | None]) -> Line:
-        places = [
-            (shared.at(point.at), None if value is None else scale.at(value))
-            for point, value in zip(points, values, strict=True)
-        ]
-        return Line(look, label, line(places), _last(values, lambda value: f"{number(value)} ms"))
-
-    lines = [
-        drawn("candidate", "candidate p99", [point.candidate.p99 for point in points]),
-        drawn("control", "control p99", [point.control.p99 for point in points]),
-        drawn("candidate-faint", "candidate p50", [point.candidate.p50 for point in points]),
-        drawn("control-faint", "control p50", [point.control.p50 for point in points]),
-    ]
-    areas = []
-    for look, arm in (("candidate", _candidate), ("control", _control)):
-        found = [(shared.at(point.at), *_band(arm(point), scale)) for point in points]
-        if d := ribbon(found):
-            areas.append(Line(look, f"{look}: confidence band of p99", d))
-    lines = [one for one in lines if one.d]
-    return Chart(
-        key="latency",
-        title="Latency",
-        summary=f"Time to answer in milliseconds. {_said(lines)}",
-        across=shared.across,
-        up=quarters(scale, "{:.4g} ms"),
-        lines=tuple(lines),
-        areas=tuple(areas),
-        marks=shared.marks,
-        blind=shared.blind,
-    )
-
-
-def _band(arm: ArmPoint, scale: Scale) -> tuple[float | None, float | None]:
-    if arm.p99_low is None or arm.p99_high is None:
-        return None, None
-    return scale.at(arm.p99_low), scale.at(arm.p99_high)
-
-
-def _slowest(point: EvidencePoint) -> float | None:
-    # The band's upper end may be far above all that was measured: it is cut off at the edge.
-    values = [point.candidate.p99, point.control.p99, point.candidate.p50, point.control.p50]
-    bounds = [
-        min(arm.p99_high, 2 * arm.p99)
-        for arm in (point.candidate, point.control)
-        if arm.p99_high is not None and arm.p99 is not None
-    ]
-    return max((value for value in [*values, *bounds] if value is not None), default=None)
 
 
 def _evidence(document: EvidenceDocument, shared: Frame) -> Chart:
@@ -175,8 +114,8 @@ def _evidence(document: EvidenceDocument, shared: Frame) -> Chart:
             Line(
                 _LOOKS[index % len(_LOOKS)],
                 say(name),
-                line(places),
-                _last(values, lambda value: _e_value(_decades(value))),
+                line(places, shared.turns),
+                last(values, lambda value: _e_value(_decades(value))),
             )
         )
     return Chart(
@@ -184,7 +123,7 @@ def _evidence(document: EvidenceDocument, shared: Frame) -> Chart:
         title="Evidence that it is worse",
         summary=(
             "E-values on a logarithmic scale; one that crosses its line says that the candidate "
-            f"is worse. {_said(lines)}"
+            f"is worse. {said(lines)}"
         ),
         across=shared.across,
         up=powers(scale),
@@ -205,13 +144,3 @@ def _e_value(decades: float) -> str:
         return f"{10**decades:.3g}"
     whole = math.floor(decades)
     return f"{10 ** (decades - whole):.1f} · {power(whole)}"
-
-
-def _last(values: Sequence[float | None], text: Callable[[float], str]) -> str:
-    known = next((value for value in reversed(values) if value is not None), None)
-    return "" if known is None else text(known)
-
-
-def _said(lines: Iterable[Line]) -> str:
-    found = [f"{one.label} {one.last}" for one in lines if one.last]
-    return f"Last: {', '.join(found)}." if found else ""

@@ -20,13 +20,33 @@ function readAll() {
 }
 
 const source = document.querySelector("[data-changes]").dataset.changes;
-const stream = new EventSource(source);
-stream.addEventListener("hello", () => show("on"));
-stream.addEventListener("change", readAll);
-stream.addEventListener("error", () => {
-  show("off");
-  // A browser gives up for good after an answer that is no stream, such as a 401.
-  if (stream.readyState === EventSource.CLOSED) readAll();
+let stream = null;
+
+function listen() {
+  stream = new EventSource(source);
+  stream.addEventListener("hello", () => show("on"));
+  stream.addEventListener("change", readAll);
+  stream.addEventListener("beat", () => {
+    show("on");
+    for (const region of regions) region.beat();
+  });
+  stream.addEventListener("error", () => {
+    show("off");
+    // A browser gives up for good after an answer that is no stream, such as a 401.
+    if (stream.readyState === EventSource.CLOSED) readAll();
+  });
+}
+
+// Browsers keep six connections to a server: tabs that nobody looks at leave them to the others.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    stream?.close();
+    stream = null;
+    show("off");
+    return;
+  }
+  if (!stream) listen();
+  readAll();
 });
-document.addEventListener("visibilitychange", () => document.hidden || readAll());
+if (!document.hidden) listen();
 listenToForms(readAll);

@@ -46,10 +46,15 @@ function children(old, fresh) {
     if (child.id) while (place && place !== match && !place.id) place = removed(place);
     if (match === place) place = place.nextSibling;
     else old.insertBefore(match, place);
-    if (match.nodeType === Node.ELEMENT_NODE) morph(match, child);
+    if (match.nodeType === Node.ELEMENT_NODE) isItsOwn(match) || morph(match, child);
     else if (match.nodeValue !== child.nodeValue) match.nodeValue = child.nodeValue;
   }
   while (place) place = removed(place);
+}
+
+// A region in a region is read again by itself.
+function isItsOwn(element) {
+  return "live" in element.dataset;
 }
 
 function isGone(node, wanted) {

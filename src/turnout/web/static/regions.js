@@ -1,10 +1,10 @@
-// A part of the page that is read again: when something changed, and every so often.
+// A part of the page that is read again: when something changed, and at the beat of the stream.
 import { morph } from "./morph.js";
 
 // A busy deployment tells of many steps in a second; a region is read at most this often.
 const PAUSE_MS = 400;
-// So much less often once nothing is under way.
-const QUIET_TURNS = 15;
+// So often once nothing is under way: what is over still grows older, and is watched for a while.
+const QUIET_MS = 30000;
 // So near to its end a log counts as being read at its end.
 const NEAR_PX = 24;
 
@@ -14,17 +14,21 @@ export class Region {
   #reading = false;
   #again = false;
   #last = "";
-  #quiet = 0;
+  #readAt = performance.now();
 
   constructor(element, lost) {
     this.#element = element;
     this.#lost = lost;
     for (const box of element.querySelectorAll("[data-stick]")) box.scrollTop = box.scrollHeight;
-    setInterval(() => this.#isDue() && this.read(), Number(element.dataset.every));
     element.closest("details")?.addEventListener("toggle", () => this.read());
     document
       .getElementById(element.dataset.onlyIf)
       ?.addEventListener("change", () => this.read());
+  }
+
+  // What is counted changes without an event: the stream beats, and what is due is read.
+  beat() {
+    if (!document.hidden && performance.now() - this.#readAt >= this.#every()) this.read();
   }
 
   async read() {
@@ -34,6 +38,7 @@ export class Region {
       return;
     }
     this.#reading = true;
+    this.#readAt = performance.now();
     try {
       const answer = await fetch(this.#element.dataset.source, { credentials: "same-origin" });
       if (answer.status === 401) {
@@ -58,13 +63,10 @@ export class Region {
     return (!inside || inside.open) && (!only || only.checked);
   }
 
-  #isDue() {
-    if (document.hidden) return false;
-    if (!("whileUnderWay" in this.#element.dataset)) return true;
-    if (document.querySelector('[data-under-way="yes"]')) return true;
-    // What is over still grows older, and a release that went live is watched for a while.
-    this.#quiet += 1;
-    return this.#quiet % QUIET_TURNS === 0;
+  #every() {
+    const over =
+      "whileUnderWay" in this.#element.dataset && !document.querySelector('[data-under-way="yes"]');
+    return over ? QUIET_MS : Number(this.#element.dataset.every);
   }
 
   #show(html) {
