@@ -317,6 +317,8 @@ async def test_an_approval_is_asked_for_and_binds_to_the_plan(
     await rig.coordinator.act(deployment, "approve" if yes else "reject", "", "ada")
     ended = await rig.ended(deployment)
     assert ended.status == ("succeeded" if yes else "rejected"), ended.reason
+    decided = (await rig.coordinator.evidence(deployment, 10)).decisions
+    assert ("approved" if yes else "rejected", "ada") in [(one.what, one.by) for one in decided]
     with pytest.raises(Impossible):
         await rig.coordinator.act(deployment, "approve", "", "ada")
 

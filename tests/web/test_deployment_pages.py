@@ -137,6 +137,18 @@ def test_a_coordinator_that_knows_less_is_shown_all_the_same(
     assert "What is live now could not be read" in page.text
 
 
+def test_a_fault_in_the_pictures_leaves_the_actions(rich: FakeHouse, visitor: TestClient) -> None:
+    coordinator = put(rich)
+
+    async def faulty(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    coordinator.evidence = faulty  # type: ignore[method-assign]
+    page = visitor.get(PAGE)
+    assert page.status_code == 200
+    assert "/abort" in page.text
+
+
 @pytest.mark.parametrize("part", ["", "/evidence", "/logs"])
 def test_fragments_are_parts_of_the_page(rich: FakeHouse, visitor: TestClient, part: str) -> None:
     coordinator = put(rich)

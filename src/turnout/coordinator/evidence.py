@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from turnout.base.errors import Impossible, InvalidInput
 from turnout.coordinator import judging
+from turnout.coordinator.asked import ASKED, by_people
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, job_of
 from turnout.coordinator.points import Point, thinned
@@ -123,7 +124,19 @@ def _read(
             for position, state in connection.execute(query)
             if state and "judge" in state
         }
-    return row, seen, decided, states
+    decided += by_people(_asked(ctx, deployment), seen)
+    return row, seen, sorted(decided, key=lambda one: one.at), states
+
+
+def _asked(ctx: Context, deployment: str) -> Iterator[tuple[datetime, str, dict[str, Any]]]:
+    after, page = 0, 500
+    while found := ctx.ledger.events.after(after, deployment=deployment, limit=page):
+        for event in found:
+            if event.kind in ASKED:
+                yield event.at, event.kind, event.data
+        after = found[-1].seq
+        if len(found) < page:
+            return
 
 
 def _policy(spec: AnalysisSpec) -> dict[str, Any]:

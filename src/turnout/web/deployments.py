@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -32,6 +33,8 @@ from turnout.wire.api import (
     LogEntry,
     RollbackRequest,
 )
+
+_log = structlog.get_logger(__name__)
 
 DEPLOYMENT = r"[a-z0-9][a-z0-9-]{0,39}"
 """What identifies a deployment, as everywhere else at the doors."""
@@ -175,9 +178,13 @@ class DeploymentPages:
             return None
         try:
             document = await self._coordinator.evidence(name, _POINTS)
+            return evidence_views.view(document, clock.now())
         except TurnoutError:
             return None
-        return evidence_views.view(document, clock.now())
+        except Exception:
+            # Whatever is wrong with the pictures, the way to abort stays on the page.
+            _log.exception("web.evidence", deployment=name)
+            return None
 
     async def _logs(self, name: str) -> dict[str, Any]:
         entries: Sequence[LogEntry] = ()

@@ -67,7 +67,8 @@ class Decision(Report):
     """Something that was decided.
 
     Attributes:
-        what: ``weight``, ``go-on``, ``extend``, ``abort``, ``freeze``, ``wait``, ``watch``.
+        what: ``weight``, ``go-on``, ``extend``, ``abort``, ``freeze``, ``wait``, ``watch``;
+            of people ``approved``, ``rejected``, ``pause``, ``resume``, ``abort-asked``.
         by: ``turnout`` or who asked for it.
     """
 
