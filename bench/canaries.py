@@ -41,7 +41,7 @@ _FAULT = (
 
 def run(work: Path, *, quick: bool) -> Section:
     """Measure false alarms, and how soon a faulty release is taken back."""
-    return asyncio.run(_run(work, rounds=1 if quick else 8, faulty=1 if quick else 3))
+    return asyncio.run(_run(work, rounds=1 if quick else 5, faulty=1 if quick else 3))
 
 
 async def _run(work: Path, *, rounds: int, faulty: int) -> Section:

@@ -58,14 +58,15 @@ _CANARY = {
     "rollout_commands": '[{name = "note", command = ["true"]}]',
 }
 SCENES = {
-    # Nothing is kept warm, so that what was live is drained and stopped by steps of the plan.
+    # What is kept warm stays so for longer than all tests take.
+    # Elsewhere nothing is, so that what was live is drained and stopped by steps of the plan.
     "app succeeds": Cast(Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop")),
-    "app turns bad": Cast(Bad, "app", '"900s"', "rolled_back", ("stage", "start", "route", "stop")),
+    "app turns bad": Cast(Bad, "app", '"20h"', "rolled_back", ("stage", "start", "route", "stop")),
     "app rolled back": Cast(Rollback, "app", '"0s"', "succeeded", ("stage", "start", "route")),
-    "site succeeds": Cast(Scene, "site", '"900s"', "succeeded", _SITE),
-    "site aborted": Cast(Aborted, "site", '"900s"', "aborted", ("stage", "site", "route")),
-    "site rolled back": Cast(Rollback, "site", '"900s"', "succeeded", ("stage", "bridge", "route")),
-    "first turns bad": Cast(FirstBad, "app", '"900s"', "rolled_back", ("start", "unroute", "stop")),
+    "site succeeds": Cast(Scene, "site", '"20h"', "succeeded", _SITE),
+    "site aborted": Cast(Aborted, "site", '"20h"', "aborted", ("stage", "site", "route")),
+    "site rolled back": Cast(Rollback, "site", '"20h"', "succeeded", ("stage", "bridge", "route")),
+    "first turns bad": Cast(FirstBad, "app", '"20h"', "rolled_back", ("start", "unroute", "stop")),
     "app rolls": Cast(
         Scene, "app", '"0s"', "succeeded", (*_APP, "ready", "drain", "stop"), settings=_ROLLING
     ),
@@ -76,7 +77,7 @@ SCENES = {
         Scene, "app", '"0s"', "succeeded", (*_APP, "drain", "stop", "command"), settings=_CANARY
     ),
     "canary turns bad": Cast(
-        Bad, "app", '"900s"', "rolled_back", ("start", "route", "stop"), settings=_CANARY
+        Bad, "app", '"20h"', "rolled_back", ("start", "route", "stop"), settings=_CANARY
     ),
     "app is recreated": Cast(
         Scene,

@@ -21,7 +21,8 @@ from turnout.domain.steps import Action
 
 log = structlog.get_logger(__name__)
 
-RETRIES = RetryPolicy()
+RETRIES = RetryPolicy(attempts=6)
+"""Three to six seconds in all: an agent that dies more than once meanwhile is up again by then."""
 UNDO_RETRIES = RetryPolicy(attempts=8)
 
 _INTERRUPTIBLE = frozenset(
