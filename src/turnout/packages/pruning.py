@@ -127,14 +127,6 @@ def _pieces(room: Room, name: str) -> Iterable[tuple[Part, memoryview]]:
         return ()
 
 
-def _pieces(room: Room, name: str) -> Iterable[tuple[Part, memoryview]]:
-    try:
-        return room.segment(name).pieces()
-    except (Untrusted, FileNotFoundError):
-        # Nothing of it can be kept; what it held counts as lacking from now on.
-        return ()
-
-
 def _places_in(room: Room, names: Iterable[str]) -> dict[tuple[bytes, int], Place]:
     found = {}
     for name in names:
