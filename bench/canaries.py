@@ -86,8 +86,9 @@ async def _run(work: Path, *, rounds: int, faulty: int) -> Section:
             Row(
                 f"healthy releases ({HEALTHY:.1%} errors on both sides) taken back, of {len(ended)}",
                 f"{alarms} ({low:.1%}-{high:.1%})",
-                "≤ 1 % within the interval",
-                low <= 0.01,
+                "≤ 1 %",
+                # Too few runs neither reach the goal nor miss it.
+                True if high <= 0.01 else False if low > 0.01 else None,
             ),
             Row(
                 f"3 % errors: taken back, of {asked}; first traffic to all of it back",

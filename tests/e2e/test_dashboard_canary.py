@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -179,7 +178,7 @@ def test_a_canary_is_approved_paused_resumed_and_aborted(
             _abort(page)
     assert tried.served_without_failure() == {tried.live, begun["release"]}
     status = stand.cli("status", "production", "--project", "steered").document
-    assert tried.live in json.dumps(status)
+    assert status["items"][0]["live_release"] == tried.live
 
 
 def test_a_canary_is_promoted_now(browser: Any, stand: Stand, tmp_path: Path) -> None:
@@ -191,7 +190,6 @@ def test_a_canary_is_promoted_now(browser: Any, stand: Stand, tmp_path: Path) ->
             confirm(page, "promote", "it is urgent")
             page.locator("#head[data-under-way=no]").wait_for()
             assert page.locator("#head .badge").inner_text() == "succeeded"
-            assert page.locator(".phase[data-tone=good]").count() == 7
             assert page.locator(".phase[data-tone=good]").count() == 7
             decided = page.locator("#evidence tr[id^=decision]", has_text="go on").inner_text()
             assert "admin" in decided, "who promoted it is kept"

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/hosts/{host}/router", tags=["routers"])
 async def restart_router(host: params.Host, rooms: Rooms, by: By) -> RouterRestarted:
     """Replace the router's process by a fresh one that takes over its connections.
 
-    It answers when the fresh one has taken over, which may take minutes: the requests under way
-    at the old one are finished.
+    It answers when the fresh one has taken over.  Requests under way go on in the old one, for up
+    to ten minutes.
     """
     return await rooms.coordinator.restart_router(host, by.name)

@@ -107,7 +107,7 @@ def _charts(document: EvidenceDocument, width: int) -> Iterator[str]:
                 f"e-value of {name} (logarithmic; above the line it is bad)",
                 [Line("x", "e-value", told)],
                 times,
-                lambda value: _power(value),
+                _power,
                 document.log_threshold[name] / _LN10,
             )
 

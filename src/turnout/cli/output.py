@@ -45,8 +45,8 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def width() -> int:
-    """Return how many columns a result may take: those of the terminal, else 100."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    """Return how many columns a result may take: COLUMNS or those of the terminal, else 100."""
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def _styled(stream: TextIO, text: str, style: str) -> str:

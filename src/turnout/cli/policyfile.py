@@ -70,6 +70,8 @@ def _of_json(text: str, shown: str) -> AnalysisSpec:
     except json.JSONDecodeError as error:
         mistake = Mistake(error.lineno, error.colno, f"this is not JSON: {error.msg}")
         raise refuse(shown, [mistake], WHAT) from None
+    except ValueError:
+        raise refuse(shown, [Mistake(1, 1, "a number has too many digits")], WHAT) from None
     except RecursionError:
         raise refuse(shown, [Mistake(1, 1, "values are nested too deeply")], WHAT) from None
     if not isinstance(document, dict):

@@ -15,8 +15,8 @@ Host = Annotated[
     str, typer.Argument(metavar="HOST", help="The host, as `turnout traffic` shows it.")
 ]
 
-_RESTART_S = 960.0
-"""The server gives requests under way up to a quarter of an hour."""
+_RESTART_S = 150.0
+"""A little more than the server gives the fresh process to take over."""
 
 router = typer.Typer(
     cls=Commands,

@@ -82,6 +82,9 @@ def parse(text: str, shown: str, what: str) -> tuple[dict[str, Any], Positions]:
         return tomllib.loads(text), locate(text)
     except tomllib.TOMLDecodeError as error:
         raise refuse(shown, [_broken(error, text)], what) from None
+    except ValueError:
+        # Python reads no longer numbers (sys.set_int_max_str_digits).
+        raise refuse(shown, [Mistake(1, 1, "a number has too many digits")], what) from None
     except RecursionError:
         raise refuse(shown, [Mistake(1, 1, "values are nested too deeply")], what) from None
 

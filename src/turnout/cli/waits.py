@@ -57,7 +57,8 @@ def _gate_waits(deployment: str, data: dict[str, Any]) -> str:
             f"waiting for approval '{name}': {ways_out(deployment, ('approve', 'reject'))}; "
             f"`turnout show {deployment} --evidence` shows what there is to know"
         )
-    return f"waiting for {kind} '{name}': {ways_out(deployment, ('abort',))}"
+    ways = ("abort",) if kind == "window" else ("promote", "abort")
+    return f"waiting for {kind} '{name}': {ways_out(deployment, ways)}"
 
 
 def _gate_opened(_deployment: str, data: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from turnout.coordinator.ledger import Ledger
 from turnout.coordinator.stepbook import Row
 from turnout.coordinator.tables import deployments
 from turnout.domain.phases import Kind
+from turnout.domain.transitions import Status
 from turnout.monitoring.series import Series
 from turnout.wire.api import Cause
 from turnout.wire.evidence import VerdictDocument
@@ -112,7 +113,9 @@ class Costing:
         count = failed_requests(self._ctx.series, scope, begin.timestamp(), end.timestamp())
         uncounted = (deployments.c.id == row["id"]) & deployments.c.failed_requests.is_(None)
         ways = row["previous_release"], row["release"]
-        origin, target = ways if row["kind"] == Kind.ROLLBACK else reversed(ways)
+        # A deployment that was taken back went from its own release to the one before.
+        forward = row["kind"] == Kind.ROLLBACK or row["status"] == Status.SUCCEEDED
+        origin, target = ways if forward else reversed(ways)
         ledger = self._ctx.ledger
         with ledger.database.transaction() as connection:
             changed = connection.execute(

@@ -36,14 +36,16 @@ async def freeze(run: Run, error: TurnoutError, line: str) -> Literal["again", "
     while await engine.receive(CONTROL, 0) is not None:
         pass
     await engine.step("freeze", _freeze, run, str(error), line)
+    verb = ""
     while True:
+        # Before any message too: an abort is written down, and its message may be among those.
+        word = await engine.step("thaw", _thaw, run, verb)
+        if word["do"] in ("again", "abort"):
+            return "again" if word["do"] == "again" else "abort"
         message = await engine.receive(CONTROL, REMIND_S)
         if message is None:
             await engine.step("remind", _remind, run, str(error), line)
-            continue
-        word = await engine.step("thaw", _thaw, run, str(message.get("verb", "")))
-        if word["do"] in ("again", "abort"):
-            return "again" if word["do"] == "again" else "abort"
+        verb = str(message.get("verb", "")) if message else ""
 
 
 async def _freeze(run: Run, why: str, line: str) -> dict[str, Any]:
@@ -83,7 +85,8 @@ def _thaw_now(run: Run, verb: str) -> dict[str, Any]:
     ledger, deployment = run.ctx.ledger, run.job.id
     row = ledger.row(deployment)
     if row["control"] == "abort":
-        HoldBook(ledger, deployment, _failed_at(run)).wait_no_more("deployment.thawed", verb=verb)
+        book = HoldBook(ledger, deployment, _failed_at(run))
+        book.wait_no_more("deployment.thawed", verb="abort")
         return {"do": "abort"}
     if verb not in ("retry", "promote"):
         return {"do": "wait"}

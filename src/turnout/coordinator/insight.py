@@ -79,7 +79,7 @@ class Insight(Reader):
 
         Raises:
             NotFound: There is none of that name.
-            Conflict: It has judged nothing.
+            Impossible: It has judged nothing.
         """
         async with self._replaying:
             return await evidence.replay(self._ctx, deployment, policy)

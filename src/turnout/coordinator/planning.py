@@ -8,10 +8,10 @@ from typing import Any
 
 from turnout import strategies
 from turnout.base.errors import InvalidInput, NotFound, TurnoutError, Unreachable
-from turnout.coordinator import choosing, drilling, judging, oflate
+from turnout.coordinator import choosing, drilling, judging, oflate, standing
 from turnout.coordinator.context import Context
 from turnout.coordinator.job import Job, job_of
-from turnout.coordinator.standing import ScopeRecord, read_scope, revision_of
+from turnout.coordinator.standing import ScopeRecord, revision_of
 from turnout.coordinator.stepbook import Row
 from turnout.domain.phases import Kind
 from turnout.domain.steps import Plan
@@ -76,7 +76,7 @@ async def existing_scope(ctx: Context, project: str, environment: str) -> ScopeR
     Raises:
         NotFound: Nothing was ever deployed there.
     """
-    record = await asyncio.to_thread(_read_scope, ctx, project, environment)
+    record = await asyncio.to_thread(standing.read, ctx.ledger.database, project, environment)
     if record is None:
         raise NotFound(
             "Nothing was ever deployed there",
@@ -88,13 +88,8 @@ async def existing_scope(ctx: Context, project: str, environment: str) -> ScopeR
 
 async def scope_or_empty(ctx: Context, project: str, environment: str) -> ScopeRecord:
     """Return a scope, or an empty one where nothing was ever deployed."""
-    found = await asyncio.to_thread(_read_scope, ctx, project, environment)
+    found = await asyncio.to_thread(standing.read, ctx.ledger.database, project, environment)
     return found or ScopeRecord(project, environment, None, 0, None, None, None, None, False, ())
-
-
-def _read_scope(ctx: Context, project: str, environment: str) -> ScopeRecord | None:
-    with ctx.ledger.database.reading() as connection:
-        return read_scope(connection, project, environment)
 
 
 async def _plan_with_patience(ctx: Context, job: Job, row: Row) -> Plan:

@@ -27,9 +27,11 @@ async def look(desk: Desk) -> Look:
     args = desk.args
     observer = await Observer.open(desk)
     state = observer.state
+    # Not only when it is fresh: it may have been killed before it kept any of these.
+    state.setdefault("changed_at", 0.0)
+    state.setdefault("weight", args["first"])
     if observer.fresh:
         state["changed_at"] = 0.0
-        state.setdefault("weight", args["first"])
         await hooks.fire(desk, ("load-test", "event"), {"weight": args["first"]})
     rules = Rules(
         seconds=0.0,

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from turnout.base.errors import Failed
+from turnout.coordinator import standing
 from turnout.coordinator.context import Context, domains_of
 from turnout.coordinator.fleet import ROUTER, host_state
 from turnout.coordinator.job import Job
-from turnout.coordinator.standing import ScopeRecord, Standing, read_scope
+from turnout.coordinator.standing import ScopeRecord, Standing
 from turnout.domain.facts import HostState, Revision
 from turnout.domain.splits import baseline_revision
 from turnout.wire import agent as wire
@@ -130,8 +131,8 @@ def kept(record: ScopeRecord) -> tuple[set[str], set[str]]:
         # Assets are bridged out of releases that are there: the live one and those before it,
         # and the one that a rollback went past.
         keep = max(keep, static.bridge_releases + 2)
-    standing = [record.live, record.previous, *record.entries[:keep]]
-    entries = [entry for entry in standing if entry is not None]
+    wanted = [record.live, record.previous, *record.entries[:keep]]
+    entries = [entry for entry in wanted if entry is not None]
     releases = {entry.revision.release for entry in entries}
     return releases, {entry.revision.revision for entry in entries}
 
@@ -142,12 +143,7 @@ async def scope_record(ctx: Context, project: str, environment: str) -> ScopeRec
     Raises:
         Failed: It was never made.
     """
-
-    def read() -> ScopeRecord | None:
-        with ctx.ledger.database.reading() as connection:
-            return read_scope(connection, project, environment)
-
-    record = await asyncio.to_thread(read)
+    record = await asyncio.to_thread(standing.read, ctx.ledger.database, project, environment)
     if record is None:
         raise Failed("The environment is gone", subject=f"{project}/{environment}")
     return record

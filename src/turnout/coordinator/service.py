@@ -43,8 +43,8 @@ from turnout.wire.api import (
 )
 from turnout.wire.project import Intent
 
-RESTART_S = 900.0
-"""Seconds that a router's restart may take: requests under way are waited for."""
+RESTART_S = 120.0
+"""Seconds that the fresh process of a router has to take over, on a machine with much to do."""
 
 
 class Coordinator(Insight):

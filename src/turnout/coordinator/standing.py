@@ -145,6 +145,12 @@ def read_scope(connection: sa.Connection, project: str, environment: str) -> Sco
     )
 
 
+def read(database: Database, project: str, environment: str) -> ScopeRecord | None:
+    """Return a scope as it is now, or None if it was never made."""
+    with database.reading() as connection:
+        return read_scope(connection, project, environment)
+
+
 def read_all(database: Database, project: str | None = None) -> Sequence[ScopeRecord]:
     """Return every scope, or those of one project."""
     query = sa.select(scopes.c.project, scopes.c.environment).order_by(

@@ -85,7 +85,9 @@ class Watcher:
     async def _watch_safely(self, key: tuple[str, str, int]) -> None:
         project, environment, _live = key
         try:
-            record = await asyncio.to_thread(self._read, project, environment)
+            record = await asyncio.to_thread(
+                standing.read, self._ctx.ledger.database, project, environment
+            )
             if record is None or record.live is None or record.live_since is None:
                 return
             if not await asyncio.to_thread(self._tried, record):
@@ -194,7 +196,3 @@ class Watcher:
                 no_return=irreversible,
                 goes_back=bool(record.previous and not irreversible),
             )
-
-    def _read(self, project: str, environment: str) -> ScopeRecord | None:
-        with self._ctx.ledger.database.reading() as connection:
-            return standing.read_scope(connection, project, environment)
