@@ -181,7 +181,11 @@ class Instances:
                 records.remove_empty(parent, levels=3)
         for directory in self._directories(scope, revision):
             if (directory / "gone").exists() or not (directory / "spec.json").exists():
-                await self._remove_locked(directory, None, again=True)
+                try:
+                    await self._remove_locked(directory, None, again=True)
+                except (TurnoutError, OSError) as error:
+                    # A full disk, say: the others and the host itself must not wait for this one.
+                    _log.warning("removal.postponed", place=directory.name, why=str(error))
 
     async def _remove_unused_app(self, scope: str, revision: str) -> None:
         """Remove the copy that no instance runs in, and that none is about to run in."""

@@ -28,8 +28,9 @@ async def renew(router: Router, every: float = EVERY) -> None:
         if await _is_quiet(router):
             try:
                 found = await router.restart()
-            except TurnoutError as error:
-                _log.warning("router.outdated", why=str(error), next_step=error.next_step)
+            except (TurnoutError, OSError) as error:
+                following = getattr(error, "next_step", "")
+                _log.warning("router.outdated", why=str(error), next_step=following)
                 return
             _log.info("router.renewed", version=found.version, epoch=found.epoch)
         await asyncio.sleep(every)

@@ -101,9 +101,7 @@ class EnvoyRouter(Router):
         return [traffic for _, traffic in counted]
 
     async def statistics(self) -> Statistics:
-        if self._restarting:
-            async with self._turn:
-                pass
+        await self._settled()
         note = self._process.note()
         counted = await self._counted("")
         return Statistics(note.since if note else "", tuple(counted))
@@ -150,12 +148,19 @@ class EnvoyRouter(Router):
             await self._process.end()
 
     async def _counted(self, prefix: str) -> list[tuple[str, BackendTraffic]]:
+        await self._settled()
         names = [name for name in self._changes.names() if name.startswith(prefix)]
         stats = await self._admin.stats(traffic_pattern(prefix))
         return [
             (scope, to_traffic(stats, scope, revision))
             for scope, _, revision in (name.rpartition("/") for name in names)
         ]
+
+    async def _settled(self) -> None:
+        """Wait for a restart under way: meanwhile neither process answers for both."""
+        if self._restarting:
+            async with self._turn:
+                pass
 
     def _calm_s(self) -> float:
         """Return for how long nothing must be seen before nothing is there.
@@ -172,6 +177,7 @@ class EnvoyRouter(Router):
         of addresses replaces the cluster, and for what a predecessor of this process still has
         under way, the cluster's count stands in: it is never too low.
         """
+        await self._settled()
         everything = in_flight(await self._admin.stats(in_flight_pattern(name)), name)
         if address is None or everything == 0:
             return everything
