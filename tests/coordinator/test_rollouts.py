@@ -14,6 +14,9 @@ from tests.coordinator.hosts import GatedHost
 from tests.coordinator.pumping import Pump, pumping
 from tests.coordinator.rig import APP, SITE, Rig, launched, request
 from turnout.base.errors import Failed, Impossible
+from turnout.coordinator import freezing, hooks
+from turnout.coordinator.run import Run
+from turnout.coordinator.tables import deployments
 from turnout.domain.splits import baseline_revision
 from turnout.wire.agent import CommandResult
 from turnout.wire.api import DeploymentDetail
@@ -382,3 +385,45 @@ async def test_past_the_point_of_no_return_a_human_decides(rig: Rig, pump: Pump,
     else:
         assert ended.status == "succeeded", ended.reason
         assert weights(rig) == {revision(rig, "two"): 100}
+
+
+async def test_an_abort_whose_message_was_dropped_thaws_all_the_same(
+    rig: Rig, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = freezing._freeze
+
+    async def aborted_meanwhile(run: Run, why: str, line: str) -> dict[str, Any]:
+        with run.ctx.ledger.database.transaction() as connection:
+            connection.execute(
+                deployments.update().where(deployments.c.id == run.job.id).values(control="abort")
+            )
+        return await original(run, why, line)
+
+    monkeypatch.setattr(freezing, "_freeze", aborted_meanwhile)
+    await rig.run("one")
+    command = CommandSpec(name="migrate", command=("migrate",), irreversible=True)
+    spec = CanarySpec(steps=(CanaryStep(weight=5, hold=1, max_hold=20),))
+    rig.host.made_up.errors[revision(rig, "two")] = 0.3
+    ended = await rig.run("two", commands=(command,), **{**CANARY, "canary": spec})
+    assert ended.status == "aborted", ended.reason
+    assert weights(rig) == {revision(rig, "one"): 100}
+
+
+async def test_a_ramp_that_was_cut_off_at_its_start_begins_again(
+    rig: Rig, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, cut = hooks.fire, []
+
+    async def once(*args: Any) -> None:
+        if not cut:
+            cut.append(True)
+            raise Failed("The server was killed")
+        await original(*args)
+
+    monkeypatch.setattr(hooks, "fire", once)
+    await rig.run("one")
+    rig.host.made_up.requests = 4000
+    spec = CanarySpec(steps="auto", auto=AutoSchedule(first=10, interval=1))
+    ended = await rig.run("two", strategy="canary", canary=spec, analysis=ERRORS)
+    assert cut
+    assert ended.status == "succeeded", ended.reason
